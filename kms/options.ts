@@ -1,0 +1,82 @@
+// What each provider type needs to be opened: one union, in the two forms in which it lives. `KmsOptionsJson` stands in
+// the configuration document, secrets as values; `KmsOptions` is parsed, secrets redact themselves.
+// A further provider type is one member of each union and one row of TYPES.
+
+import Type, { type TSchema } from "typebox";
+import { Compile, type Validator } from "typebox/compile";
+import { type Problem, problemsBySchema } from "./problems.ts";
+import { parseRing, printRing, type Ring, RingSchema, ringProblems } from "./ring.ts";
+
+export type { Problem } from "./problems.ts";
+
+/** `Local`: the keys are in a ring that stands here whole. */
+export type KmsOptions = LocalOptions;
+
+export interface LocalOptions {
+  readonly type: "Local";
+  readonly ring: Ring;
+}
+
+/** The provider types that can be opened. */
+export type KmsType = KmsOptions["type"];
+
+const LocalOptionsSchema = Type.Object(
+  { type: Type.Literal("Local"), ring: RingSchema },
+  { additionalProperties: false },
+);
+
+/** The shape of the form in the configuration document. What stands between its members, `parseKmsOptions` checks. */
+export const KmsOptionsSchema = Type.Union([LocalOptionsSchema]);
+
+/** The form of the configuration document. Holds secrets in the clear. */
+export type KmsOptionsJson = Type.Static<typeof KmsOptionsSchema>;
+
+interface TypeRow<Json extends KmsOptionsJson, Options extends KmsOptions> {
+  readonly shape: Validator<Record<never, never>, TSchema>;
+  /** What the shape cannot say; asked only where the shape holds. */
+  further(json: Json, at: string): Problem[];
+  parse(json: Json): Options;
+  print(options: Options): Json;
+}
+
+type OfType<Union, Name extends KmsType> = Extract<Union, { readonly type: Name }>;
+
+const TYPES: { readonly [Name in KmsType]: TypeRow<OfType<KmsOptionsJson, Name>, OfType<KmsOptions, Name>> } = {
+  Local: {
+    shape: Compile(LocalOptionsSchema),
+    further: ({ ring }, at) => ringProblems(ring, `${at}/ring`),
+    parse: ({ ring }) => ({ type: "Local", ring: parseRing(ring) }),
+    print: ({ ring }) => ({ type: "Local", ring: printRing(ring) }),
+  },
+};
+
+/** The options, or all that is wrong with them at once. `at` is where they stand in their document, as a JSON pointer. No
+ *  problem quotes what it found. */
+export function parseKmsOptions(
+  value: unknown,
+  at = "",
+): { readonly options: KmsOptions } | { readonly problems: readonly Problem[] } {
+  if (!isObject(value)) return { problems: [{ at, problem: "must be object" }] };
+  const { type } = value;
+  if (!isKmsType(type)) {
+    return { problems: [{ at: `${at}/type`, problem: `must be one of: ${Object.keys(TYPES).join(", ")}` }] };
+  }
+  const row = TYPES[type];
+  const byShape = problemsBySchema(row.shape, value, at);
+  const problems = byShape.length > 0 ? byShape : row.further(value as KmsOptionsJson, at);
+  if (problems.length > 0) return { problems };
+  return { options: row.parse(value as KmsOptionsJson) };
+}
+
+/** The inverse of `parseKmsOptions`, for who writes the document. Reveals secrets. */
+export function printKmsOptions(options: KmsOptions): KmsOptionsJson {
+  return TYPES[options.type].print(options);
+}
+
+function isKmsType(type: unknown): type is KmsType {
+  return typeof type === "string" && Object.hasOwn(TYPES, type);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
