@@ -1,0 +1,166 @@
+/**
+ * One configuration and all that was opened from it, replaced whole. `Live` publishes the newest, counts who still
+ * works with an older one, and closes what no newer snapshot uses when the last of them leaves.
+ */
+import { createHash } from "node:crypto";
+import type { Kms } from "../kms/kms.ts";
+import type { Credential } from "./access/access.ts";
+import type { BucketEntry, DataPlaneConfig, ProviderEntry } from "./config/config.ts";
+import { configHash, parseConfig } from "./config/config.ts";
+
+export interface Snapshot {
+  readonly config: DataPlaneConfig;
+  readonly hash: string;
+  /** By access key id, and by the hex SHA-256 of a bearer token. */
+  readonly credentials: ReadonlyMap<string, Credential>;
+  readonly buckets: ReadonlyMap<string, BucketEntry>;
+  readonly providers: ReadonlyMap<string, ProviderEntry>;
+  /** By provider name; shared with the snapshot before where nothing changed. Missing: it could not be opened. */
+  readonly kms: ReadonlyMap<string, Kms>;
+  /** By provider name: why it could not be opened, or why an older client goes on in its place. */
+  readonly openFailures: ReadonlyMap<string, string>;
+}
+
+export type OpenKms = (entry: ProviderEntry, signal: AbortSignal) => Promise<Kms>;
+
+export interface Live {
+  /** Counted: pair each with `leave`. Throws an assertion before the first configuration. */
+  enter(): Snapshot;
+  leave(snapshot: Snapshot): void;
+  /** The published one, uncounted: for a look that outlives no await. */
+  peek(): Snapshot | undefined;
+  /** Throws ConfigError for a document that does not parse; everything else is published. */
+  offer(document: unknown, signal: AbortSignal): Promise<Snapshot>;
+  close(): Promise<void>;
+}
+
+interface OpenedKms {
+  readonly key: string;
+  readonly kms: Kms;
+  users: number;
+}
+
+interface Published {
+  readonly snapshot: Snapshot;
+  readonly opened: readonly OpenedKms[];
+  calls: number;
+  superseded: boolean;
+}
+
+export function createLive(openKms: OpenKms, onCloseFailure: (error: unknown) => void): Live {
+  let current: Published | undefined;
+  const bySnapshot = new Map<Snapshot, Published>();
+  const closing = new Set<Promise<void>>();
+
+  function release(published: Published): void {
+    bySnapshot.delete(published.snapshot);
+    for (const opened of published.opened) {
+      opened.users -= 1;
+      if (opened.users > 0) continue;
+      const closed: Promise<void> = opened.kms.close().catch(onCloseFailure);
+      closing.add(closed);
+      void closed.finally(() => closing.delete(closed));
+    }
+  }
+
+  function retire(published: Published): void {
+    published.superseded = true;
+    if (published.calls === 0) release(published);
+  }
+
+  async function openAll(config: DataPlaneConfig, signal: AbortSignal) {
+    const before = new Map(current?.opened.map((opened) => [opened.key, opened]));
+    const beforeByName = new Map<string, OpenedKms>();
+    for (const [name, kms] of current?.snapshot.kms ?? []) {
+      const opened = current?.opened.find((candidate) => candidate.kms === kms);
+      if (opened !== undefined) beforeByName.set(name, opened);
+    }
+    const kms = new Map<string, Kms>();
+    const openFailures = new Map<string, string>();
+    const used = new Set<OpenedKms>();
+    for (const entry of config.providers) {
+      const key = providerKey(entry);
+      let opened = before.get(key);
+      if (opened === undefined) {
+        try {
+          opened = { key, kms: await openKms(entry, signal), users: 0 };
+        } catch (error) {
+          openFailures.set(entry.name, error instanceof Error ? error.message : "cannot be opened");
+          opened = beforeByName.get(entry.name);
+        }
+      }
+      if (opened === undefined) continue;
+      kms.set(entry.name, opened.kms);
+      used.add(opened);
+    }
+    return { kms, openFailures, opened: [...used] };
+  }
+
+  let queue: Promise<unknown> = Promise.resolve();
+  function offer(document: unknown, signal: AbortSignal): Promise<Snapshot> {
+    const config = parseConfig(document);
+    const next = queue.then(async () => {
+      const { kms, openFailures, opened } = await openAll(config, signal);
+      const snapshot: Snapshot = {
+        config,
+        hash: configHash(config),
+        credentials: credentialsOf(config),
+        buckets: new Map(config.buckets.map((bucket) => [bucket.name, bucket])),
+        providers: new Map(config.providers.map((provider) => [provider.name, provider])),
+        kms,
+        openFailures,
+      };
+      const published: Published = { snapshot, opened, calls: 0, superseded: false };
+      for (const one of opened) one.users += 1;
+      bySnapshot.set(snapshot, published);
+      const previous = current;
+      current = published;
+      if (previous !== undefined) retire(previous);
+      return snapshot;
+    });
+    queue = next.catch(() => undefined);
+    return next;
+  }
+
+  return {
+    enter() {
+      if (current === undefined) throw new Error("no configuration has been published yet");
+      current.calls += 1;
+      return current.snapshot;
+    },
+    leave(snapshot) {
+      const published = bySnapshot.get(snapshot);
+      if (published === undefined) throw new Error("left a snapshot more often than it was entered");
+      published.calls -= 1;
+      if (published.superseded && published.calls === 0) release(published);
+    },
+    peek: () => current?.snapshot,
+    offer: async (document, signal) => offer(document, signal),
+    async close() {
+      await queue;
+      if (current !== undefined) retire(current);
+      await Promise.all(closing);
+    },
+  };
+}
+
+/** Two entries with one key may share one client. */
+function providerKey(entry: ProviderEntry): string {
+  const { revision: _revision, madeFrom: _madeFrom, resource: _resource, ...rest } = entry;
+  return createHash("sha256").update(JSON.stringify(rest)).digest("hex");
+}
+
+function credentialsOf(config: DataPlaneConfig): Map<string, Credential> {
+  const credentials = new Map<string, Credential>();
+  const add = (credential: Credential): void => {
+    credentials.set(credential.configured.accessKeyId, credential);
+    credentials.set(credential.configured.tokenSha256, credential);
+  };
+  for (const bucket of config.buckets) {
+    for (const configured of bucket.credentials) add({ configured, bucket: bucket.name, selfService: false });
+  }
+  for (const configured of config.selfService?.credentials ?? []) {
+    add({ configured, bucket: undefined, selfService: true });
+  }
+  return credentials;
+}
