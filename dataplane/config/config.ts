@@ -5,7 +5,8 @@
  */
 import { createHash } from "node:crypto";
 import Type from "typebox";
-import { KmsOptionsSchema } from "../../kms/options.ts";
+import { Compile } from "typebox/compile";
+import { KmsOptionsSchema, parseKmsOptions } from "../../kms/options.ts";
 import { describeProblems } from "./problems.ts";
 
 const exact = { additionalProperties: false } as const;
@@ -168,12 +169,14 @@ export class ConfigError extends Error {
   }
 }
 
+const validator = Compile(DataPlaneConfigSchema);
+
 /** Checks a document whole; throws ConfigError with all problems at once. Unknown members are refused. */
 export function parseConfig(document: unknown): DataPlaneConfig {
-  const problems = describeProblems(DataPlaneConfigSchema, document);
+  const problems = describeProblems(validator, document);
   if (problems.length > 0) throw new ConfigError(problems);
   const config = document as DataPlaneConfig;
-  const crossed = [...duplicates(config), ...danglingProviders(config)];
+  const crossed = [...duplicates(config), ...danglingProviders(config), ...badOptions(config)];
   if (crossed.length > 0) throw new ConfigError(crossed);
   return config;
 }
@@ -211,6 +214,13 @@ function danglingProviders(config: DataPlaneConfig): string[] {
       .map((key) => `${path}/keys: provider "${key.provider}" is not in the configuration`);
   const inBuckets = config.buckets.flatMap((bucket, index) => missing(bucket, `buckets/${index}`));
   return config.selfService === undefined ? inBuckets : [...inBuckets, ...missing(config.selfService, "selfService")];
+}
+
+function badOptions(config: DataPlaneConfig): string[] {
+  return config.providers.flatMap((provider, index) => {
+    const parsed = parseKmsOptions(provider.options, `providers/${index}/options`);
+    return "problems" in parsed ? parsed.problems.map(({ at, problem }) => `${at}: ${problem}`) : [];
+  });
 }
 
 function allCredentials(config: DataPlaneConfig): ConfiguredCredential[] {

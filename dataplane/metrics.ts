@@ -1,0 +1,128 @@
+/** Every metric of the data plane, with its children kept, so that counting on the short way is one addition. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+export interface Metrics {
+  /** The text of /metrics and its content type. */
+  print(): Promise<string>;
+  readonly contentType: string;
+  /** One finished request. */
+  request(protocol: string, operation: string, status: number, seconds: number): void;
+  /** Plaintext bytes moved. */
+  bytes(direction: "in" | "out", count: number): void;
+  inFlight(change: 1 | -1): void;
+  /** One attempt at a KMS. */
+  kmsCall(provider: string, action: string, outcome: string, seconds: number): void;
+  kmsBreaker(provider: string, state: "closed" | "open" | "half-open"): void;
+  configLoaded(revision: number, atSeconds: number): void;
+  configRefused(): void;
+  /** Something that was authenticated did not hold. */
+  tamper(): void;
+  auditLost(): void;
+}
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600];
+const BREAKER_STATES = { closed: 0, "half-open": 1, open: 2 } as const;
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const requests = new Counter({
+    name: "coffer_requests_total",
+    help: "Finished requests by protocol, operation and HTTP status.",
+    labelNames: ["protocol", "operation", "status"],
+    registers,
+  });
+  const seconds = new Histogram({
+    name: "coffer_request_seconds",
+    help: "Time from the head of a request to the end of its answer.",
+    labelNames: ["protocol", "operation"],
+    buckets: SECONDS,
+    registers,
+  });
+  const moved = new Counter({
+    name: "coffer_bytes_total",
+    help: "Plaintext bytes of object bodies, in and out.",
+    labelNames: ["direction"],
+    registers,
+  });
+  const inFlight = new Gauge({ name: "coffer_requests_in_flight", help: "Requests being served.", registers });
+  const kmsCalls = new Histogram({
+    name: "coffer_kms_call_seconds",
+    help: "Calls to a KMS by provider, action and outcome.",
+    labelNames: ["provider", "action", "outcome"],
+    buckets: SECONDS,
+    registers,
+  });
+  const breaker = new Gauge({
+    name: "coffer_kms_breaker_state",
+    help: "Circuit breaker of a provider: 0 closed, 1 half-open, 2 open.",
+    labelNames: ["provider"],
+    registers,
+  });
+  const revision = new Gauge({
+    name: "coffer_config_revision",
+    help: "Revision of the loaded configuration.",
+    registers,
+  });
+  const loadedAt = new Gauge({
+    name: "coffer_config_loaded_timestamp_seconds",
+    help: "When the configuration was loaded, seconds since 1970.",
+    registers,
+  });
+  const refused = new Counter({
+    name: "coffer_config_refused_total",
+    help: "Configuration documents that were refused; the last good one stays.",
+    registers,
+  });
+  const tampered = new Counter({
+    name: "coffer_tamper_total",
+    help: "Reads of something stored that did not authenticate.",
+    registers,
+  });
+  const auditLost = new Counter({
+    name: "coffer_audit_write_failures_total",
+    help: "Failed writes of audit lines; they are kept and tried again.",
+    registers,
+  });
+  const children = keepChildren(requests, seconds);
+  const movedIn = moved.labels("in");
+  const movedOut = moved.labels("out");
+  return {
+    print: () => registry.metrics(),
+    contentType: registry.contentType,
+    request: children,
+    bytes: (direction, count) => (direction === "in" ? movedIn : movedOut).inc(count),
+    inFlight: (change) => inFlight.inc(change),
+    kmsCall: (provider, action, outcome, took) => kmsCalls.labels(provider, action, outcome).observe(took),
+    kmsBreaker: (provider, state) => breaker.labels(provider).set(BREAKER_STATES[state]),
+    configLoaded(loadedRevision, atSeconds) {
+      revision.set(loadedRevision);
+      loadedAt.set(atSeconds);
+    },
+    configRefused: () => refused.inc(),
+    tamper: () => tampered.inc(),
+    auditLost: () => auditLost.inc(),
+  };
+}
+
+/** Looking a child up by its labels costs more than counting; operations and statuses are few. */
+function keepChildren(
+  requests: Counter<"protocol" | "operation" | "status">,
+  seconds: Histogram<"protocol" | "operation">,
+): Metrics["request"] {
+  const kept = new Map<string, { count: Counter.Internal; time: Histogram.Internal<"protocol" | "operation"> }>();
+  return (protocol, operation, status, took) => {
+    const key = `${protocol} ${operation} ${status}`;
+    let child = kept.get(key);
+    if (child === undefined) {
+      child = {
+        count: requests.labels(protocol, operation, String(status)),
+        time: seconds.labels(protocol, operation),
+      };
+      kept.set(key, child);
+    }
+    child.count.inc();
+    child.time.observe(took);
+  };
+}
