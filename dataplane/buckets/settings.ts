@@ -1,0 +1,53 @@
+/** What may be set on a bucket over S3 or REST, beside what its configuration says; kept sealed. Pure. */
+import type { BucketEntry } from "../config/config.ts";
+import { Failure } from "../failure.ts";
+import { StorageError } from "../storage/storage.ts";
+
+export interface Settings {
+  readonly shown?: "AES256" | "aws:kms";
+}
+
+/** What a request wants of a bucket's encryption; undefined: it does not say. */
+export interface EncryptionChange {
+  readonly shown: "AES256" | "aws:kms" | undefined;
+  /** As the KMS key id of the configuration, or as the provider's name. */
+  readonly kmsKeyId: string | undefined;
+  readonly bucketKeyEnabled: boolean | undefined;
+  readonly algorithm: "AES-256-GCM" | "ChaCha20-Poly1305" | undefined;
+}
+
+export function settingsPath(bucket: string): string {
+  return `bucket/${bucket}/settings`;
+}
+
+export function printSettings(settings: Settings): Uint8Array {
+  return Buffer.from(JSON.stringify(settings), "utf8");
+}
+
+/** Throws StorageError "damaged": it was sealed by us, so it is ours or it is broken. */
+export function parseSettings(bytes: Uint8Array, bucket: string): Settings {
+  const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
+  if (typeof value !== "object" || value === null) {
+    throw new StorageError("damaged", `the settings of bucket "${bucket}" cannot be read`);
+  }
+  const { shown } = value as Readonly<Record<string, unknown>>;
+  return shown === "AES256" || shown === "aws:kms" ? { shown } : {};
+}
+
+/** Throws ConfigurationConflict where the change contradicts the bucket's resource. */
+export function checkChange(bucket: BucketEntry, kmsKeyId: string, change: EncryptionChange): void {
+  const conflict = (what: string) =>
+    new Failure(
+      "ConfigurationConflict",
+      `${what} of bucket "${bucket.name}" is ruled by ${bucket.resource}: change it there`,
+    );
+  const named = change.kmsKeyId;
+  if (named !== undefined && named !== kmsKeyId && named !== bucket.keys[0]?.provider) throw conflict("The KMS key");
+  const { bucketKeyEnabled, algorithm } = change;
+  if (bucketKeyEnabled !== undefined && bucketKeyEnabled !== (bucket.keyMode === "bucket")) {
+    throw conflict("The key mode");
+  }
+  if (algorithm !== undefined && bucket.algorithm !== "Auto" && algorithm !== bucket.algorithm) {
+    throw conflict("The algorithm");
+  }
+}
