@@ -13,12 +13,21 @@ export interface Authenticated {
   readonly body: Body;
 }
 
+/**
+ * The request's body as it was sent, transfer coding undone: blocks as they came, once. The first `next` lets an
+ * `Expect: 100-continue` client send. Throws Failure when the client stops, is idle for too long or sends more than the
+ * row takes. Leaving the iteration early keeps the connection: the rest is discarded with the answer. Wrap this; never
+ * iterate `head`, whose iterator closes the connection, so that a refusal would not arrive.
+ */
+export type Sent = AsyncIterable<Uint8Array>;
+
 /** Reads the head of a request, never its body: a refused caller costs nothing. Throws Failure. */
 export type Authenticator<Target> = (
   head: IncomingMessage,
   target: Target,
   snapshot: Snapshot,
   nowMs: number,
+  sent: Sent,
 ) => Authenticated;
 
 /** What a handler gets beside its call. */
