@@ -63,7 +63,15 @@ const bucketRules = {
   algorithm: AlgorithmSchema,
   keyMode: Type.Union([Type.Literal("bucket"), Type.Literal("object")]),
   /** Plaintext bytes of a chunk: a power of two from 16 KiB to 1 MiB. */
-  chunkBytes: Type.Union([14, 15, 16, 17, 18, 19, 20].map((log2) => Type.Literal(2 ** log2))),
+  chunkBytes: Type.Union([
+    Type.Literal(16_384),
+    Type.Literal(32_768),
+    Type.Literal(65_536),
+    Type.Literal(131_072),
+    Type.Literal(262_144),
+    Type.Literal(524_288),
+    Type.Literal(1_048_576),
+  ]),
   context: Type.Record(Type.String({ pattern: "^[\\s\\S]{1,128}$" }), Type.String({ maxLength: 256 })),
   allowCustomerKeys: Type.Boolean(),
   allowPlaintext: Type.Boolean(),
