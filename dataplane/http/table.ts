@@ -54,8 +54,8 @@ export interface Row<Target> {
 /** What a protocol room gives to http/. */
 export interface Protocol<Target> {
   readonly name: "s3" | "rest" | "admin";
-  /** Cuts the raw request target; throws Failure. */
-  parse(head: IncomingMessage): Target;
+  /** Cuts the raw request target, by the host names of the call's snapshot; throws Failure. */
+  parse(head: IncomingMessage, snapshot: Snapshot): Target;
   readonly rows: readonly Row<Target>[];
   /** Writes a failure as an answer of this protocol: headers were not sent yet. Must call answer.end(). */
   fail(head: IncomingMessage, answer: ServerResponse, failure: Failure, requestId: string): void;
