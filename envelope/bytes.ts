@@ -54,6 +54,12 @@ export class ByteWriter {
     this.#bytes.set(bytes, at);
   }
 
+  /** Bytes whose length the format fixes. */
+  fixed(bytes: Uint8Array, byteCount: number): void {
+    insist(bytes.length === byteCount, `a field of ${byteCount} bytes was given ${bytes.length}`);
+    this.raw(bytes);
+  }
+
   /** LP(bytes). */
   lp(bytes: Uint8Array): void {
     this.be32(bytes.length);
@@ -62,24 +68,36 @@ export class ByteWriter {
 
   /** LP(UTF-8 of the text), as it is: never normalised, and refused where it is not well-formed. */
   text(text: string): void {
+    const begun = this.beginLp();
+    this.textBare(text);
+    this.endLp(begun);
+  }
+
+  /** The text without its length. */
+  textBare(text: string): void {
     if (!text.isWellFormed()) {
       throw new EnvelopeError("Malformed", "Text is not well-formed Unicode");
     }
-    const byteCount = Buffer.byteLength(text);
-    this.be32(byteCount);
-    const at = this.#grow(byteCount);
+    const at = this.#grow(Buffer.byteLength(text));
     this.#bytes.write(text, at, "utf8");
   }
 
-  /** LP(PAIRS(pairs)): sorted by the bytes of the names. A name that comes twice is `Malformed`. */
+  /** PAIRS(pairs): sorted by the bytes of the names. A name that comes twice is `Malformed`. */
   pairs(pairs: Pairs): void {
-    const lengthAt = this.#length;
-    this.be32(0);
     for (const [name, value] of sortedPairs(pairs)) {
       this.lp(name);
       this.text(value);
     }
-    this.#bytes.writeUInt32BE(this.#length - lengthAt - 4, lengthAt);
+  }
+
+  /** Begins an LP whose length is known at `endLp()`, which takes what this returns. */
+  beginLp(): number {
+    this.be32(0);
+    return this.#length;
+  }
+
+  endLp(begun: number): void {
+    this.#bytes.writeUInt32BE(this.#length - begun, begun - 4);
   }
 
   /** A view of all that was written; valid until the next write or `erase()`. */
@@ -237,7 +255,7 @@ export class ByteReader {
 export function encodePairs(pairs: Pairs): Uint8Array {
   const writer = new ByteWriter(256);
   writer.pairs(pairs);
-  return writer.copy().subarray(4);
+  return writer.copy();
 }
 
 /** The pairs of PAIRS(…), in its order; strict. */
