@@ -1,6 +1,8 @@
 // The ports of this room: Kms wraps keys under one key of one key-management system (KMS), KeyAdmin turns that key's
 // versions. An adapter makes one attempt a call; deadlines, retries, rate, breaker and sharing are resilience.ts.
 
+import type { Provider } from "../envelope/wrapped.ts";
+
 /** One key of one KMS; one attempt a call. Every plain key has 32 bytes. The caller owns plain bytes, given and
  *  received, and zeroes them; bytes that it gives must stay as they are until the promise settles.
  *  All calls reject with KmsError, or with `signal.reason` once the signal has aborted. */
@@ -47,27 +49,8 @@ export interface Wrapped {
 /** What a wrapped key is bound to: it is unwrapped with equal pairs only. */
 export type KmsContext = Readonly<Record<string, string>>;
 
-/** Every provider type that a stored record can name (FORMAT.md). Which of them can be opened is KmsOptions' list. */
-export type ProviderType = "Local" | "Vault" | "AWS" | "Azure" | "GCP" | "PKCS11";
-
-/** How a record writes a provider type: one byte, never used again for another. */
-export const PROVIDER_BYTES: Readonly<Record<ProviderType, number>> = {
-  Local: 1,
-  Vault: 2,
-  AWS: 3,
-  Azure: 4,
-  GCP: 5,
-  PKCS11: 6,
-};
-
-const TYPE_BY_BYTE: ReadonlyMap<number, ProviderType> = new Map(
-  (Object.keys(PROVIDER_BYTES) as ProviderType[]).map((type) => [PROVIDER_BYTES[type], type]),
-);
-
-/** The inverse of PROVIDER_BYTES; undefined for a byte that names nothing. */
-export function providerOfByte(byte: number): ProviderType | undefined {
-  return TYPE_BY_BYTE.get(byte);
-}
+/** Every provider type that a stored record can name. Which of them can be opened is KmsOptions' list. */
+export type ProviderType = Provider;
 
 /** Named for the caller's next move. A deadline that passed is "unreachable"; "circuit-open": not asked at all, because
  *  it was unreachable a moment ago; "credentials": our login to the KMS failed; "unsupported": it never will. */

@@ -1,9 +1,9 @@
 // The key ring of the Local provider (FORMAT.md): its JSON, both ways, and what may be done to it. Pure, but for the
 // randomness of new keys. Where a ring is kept is a RingHolder's: ring-file.ts, or whoever holds it elsewhere.
 
-import { randomBytes } from "node:crypto";
 import Type from "typebox";
 import { Compile } from "typebox/compile";
+import { freshBytes } from "../envelope/random.ts";
 import { type Problem, printProblems, problemsBySchema } from "./problems.ts";
 import { Secret } from "./secret.ts";
 
@@ -88,7 +88,7 @@ const validator = Compile(RingSchema);
 
 /** A new ring with one enabled version. */
 export function createRing(now: Date): Ring {
-  return { id: randomBytes(ID_BYTES).toString("hex"), keys: [newKey(1, now)] };
+  return { id: Buffer.from(freshBytes(ID_BYTES)).toString("hex"), keys: [newKey(1, now)] };
 }
 
 /** The ring with one version more, which wraps from now on. */
@@ -196,7 +196,7 @@ function isDate(text: string): boolean {
 function newKey(version: number, now: Date): RingKey {
   return {
     version,
-    key: new Secret(new Uint8Array(randomBytes(KEY_BYTES))),
+    key: new Secret(freshBytes(KEY_BYTES)),
     created: now.toISOString(),
     state: "enabled",
   };
