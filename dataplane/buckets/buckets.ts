@@ -34,8 +34,8 @@ export interface BucketInfo {
 
 /** Seals and opens the settings of a bucket under its bucket key. */
 export interface SettingsSealer {
-  seal(call: Call, bucket: BucketEntry, settings: Uint8Array): Promise<Uint8Array>;
-  open(call: Call, bucket: BucketEntry, sealed: Uint8Array): Promise<Uint8Array>;
+  seal(call: Call, bucket: BucketEntry, settings: string): Promise<Uint8Array>;
+  open(call: Call, bucket: BucketEntry, sealed: Uint8Array): Promise<string>;
 }
 
 export interface Buckets {

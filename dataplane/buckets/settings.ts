@@ -20,13 +20,13 @@ export function settingsPath(bucket: string): string {
   return `bucket/${bucket}/settings`;
 }
 
-export function printSettings(settings: Settings): Uint8Array {
-  return Buffer.from(JSON.stringify(settings), "utf8");
+export function printSettings(settings: Settings): string {
+  return JSON.stringify(settings);
 }
 
 /** Throws StorageError "damaged": it was sealed by us, so it is ours or it is broken. */
-export function parseSettings(bytes: Uint8Array, bucket: string): Settings {
-  const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
+export function parseSettings(json: string, bucket: string): Settings {
+  const value: unknown = JSON.parse(json);
   if (typeof value !== "object" || value === null) {
     throw new StorageError("damaged", `the settings of bucket "${bucket}" cannot be read`);
   }
