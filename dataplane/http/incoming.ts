@@ -1,0 +1,185 @@
+/**
+ * The body of one request as it comes from the wire: blocks are handed on as they are, the connection is paused while
+ * nobody asks, and `100 Continue` goes out with the first question. Decoding and hashing are left to the protocols.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Failure } from "../failure.ts";
+import type { Sent } from "./table.ts";
+
+/** Above this the connection is paused until the reader has caught up. */
+const QUEUE_BYTES = 256 * 1024;
+
+export interface Incoming {
+  readonly sent: Sent;
+  /** Bytes of the body that came. */
+  readonly bytes: number;
+  /** Since when, in ms of `performance.now()`, the reader waits for the client; undefined while it does not. */
+  readonly waitingSinceMs: number | undefined;
+  /** What a reader gets from now on. The first failure stays. */
+  fail(failure: Failure): void;
+  /** Throws away what is queued and all that follows, and calls `onLimit` once more than `bytesMax` have followed. */
+  discard(bytesMax: number, onLimit: () => void): void;
+}
+
+/** Whether the head announces a body that is not empty. */
+export function announcesBody(head: IncomingMessage): boolean {
+  if (head.headers["transfer-encoding"] !== undefined) return true;
+  const length = head.headers["content-length"];
+  return length !== undefined && length !== "0";
+}
+
+/** `onWhole` is called once the whole body has come. */
+export function createIncoming(
+  head: IncomingMessage,
+  answer: ServerResponse,
+  bytesMax: () => number,
+  onWhole: () => void,
+): Incoming {
+  return new RequestBody(head, answer, bytesMax, onWhole);
+}
+
+interface Waiter {
+  resolve(result: IteratorResult<Uint8Array>): void;
+  reject(failure: Failure): void;
+}
+
+const DONE: IteratorResult<Uint8Array> = { done: true, value: undefined };
+
+class RequestBody implements Incoming {
+  readonly #head: IncomingMessage;
+  readonly #answer: ServerResponse;
+  readonly #bytesMax: () => number;
+  readonly #onWhole: () => void;
+  #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #listening = false;
+  #ended = false;
+  #failure: Failure | undefined;
+  #waiter: Waiter | undefined;
+  #discardable: { left: number; onLimit: () => void } | undefined;
+  bytes = 0;
+  waitingSinceMs: number | undefined;
+
+  constructor(head: IncomingMessage, answer: ServerResponse, bytesMax: () => number, onWhole: () => void) {
+    this.#head = head;
+    this.#answer = answer;
+    this.#bytesMax = bytesMax;
+    this.#onWhole = onWhole;
+  }
+
+  readonly sent: Sent = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => this.#next(),
+      return: () => {
+        this.#pause();
+        return Promise.resolve(DONE);
+      },
+    }),
+  };
+
+  fail(failure: Failure): void {
+    if (this.#ended || this.#failure !== undefined) return;
+    this.#failure = failure;
+    this.#settle()?.reject(failure);
+  }
+
+  discard(bytesMax: number, onLimit: () => void): void {
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#discardable = { left: bytesMax, onLimit };
+    this.#listen();
+    this.#head.resume();
+  }
+
+  #next(): Promise<IteratorResult<Uint8Array>> {
+    const queued = this.#queue.shift();
+    if (queued !== undefined) {
+      this.#queuedBytes -= queued.length;
+      if (this.#queuedBytes === 0 && !this.#ended) this.#head.resume();
+      return Promise.resolve({ done: false, value: queued });
+    }
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#ended) return Promise.resolve(DONE);
+    if (!this.#listening) {
+      const refused = this.#begin();
+      if (refused !== undefined) return Promise.reject(refused);
+      if (this.#ended) return Promise.resolve(DONE);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array>>();
+    this.#waiter = { resolve, reject };
+    this.waitingSinceMs = performance.now();
+    this.#head.resume();
+    return promise;
+  }
+
+  /** The announced length is judged here, behind all checks that need no body and before the client is told to send. */
+  #begin(): Failure | undefined {
+    const length = this.#head.headers["content-length"];
+    if (length !== undefined && Number(length) > this.#bytesMax()) {
+      this.#failure = tooLarge(this.#bytesMax());
+      return this.#failure;
+    }
+    if (!announcesBody(this.#head)) {
+      this.#ended = true;
+      return undefined;
+    }
+    const expects = this.#head.headers.expect;
+    if (expects !== undefined && /\b100-continue\b/i.test(expects) && !this.#answer.headersSent) {
+      this.#answer.writeContinue();
+    }
+    this.#listen();
+    return undefined;
+  }
+
+  #listen(): void {
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#head.on("data", (block: Uint8Array) => this.#take(block));
+    this.#head.on("end", () => {
+      this.#ended = true;
+      this.#onWhole();
+      this.#settle()?.resolve(DONE);
+    });
+    const gone = (): void => this.fail(new Failure("ClientClosedRequest", "The client closed the connection"));
+    this.#head.on("error", gone);
+    this.#head.on("close", gone);
+  }
+
+  #take(block: Uint8Array): void {
+    this.bytes += block.length;
+    if (this.#discardable !== undefined) {
+      this.#discardable.left -= block.length;
+      if (this.#discardable.left < 0) this.#discardable.onLimit();
+      return;
+    }
+    if (this.#failure !== undefined) return;
+    if (this.bytes > this.#bytesMax()) {
+      this.#pause();
+      this.fail(tooLarge(this.#bytesMax()));
+      return;
+    }
+    const waiter = this.#settle();
+    if (waiter !== undefined) {
+      waiter.resolve({ done: false, value: block });
+      return;
+    }
+    this.#queue.push(block);
+    this.#queuedBytes += block.length;
+    if (this.#queuedBytes >= QUEUE_BYTES) this.#pause();
+  }
+
+  #settle(): Waiter | undefined {
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    this.waitingSinceMs = undefined;
+    return waiter;
+  }
+
+  #pause(): void {
+    if (this.#listening && !this.#ended && this.#discardable === undefined) this.#head.pause();
+  }
+}
+
+function tooLarge(bytesMax: number): Failure {
+  return new Failure("EntityTooLarge", `The body has more than the ${bytesMax} bytes that this operation takes`);
+}

@@ -1,0 +1,62 @@
+/**
+ * The calls that are being served, of all listeners: what /operations shows, what the limit of concurrent requests
+ * counts and what a drain waits for. An entry goes with its call.
+ */
+import type { Principal } from "../access/access.ts";
+import type { Call } from "../call.ts";
+
+/** How far one call is. */
+export interface Operation {
+  readonly id: string;
+  readonly operation: string;
+  readonly bucket: string | undefined;
+  readonly name: string | undefined;
+  readonly startedMs: number;
+  readonly doneBytes: number;
+  readonly totalBytes: number | undefined;
+  /** The mean since the call began. */
+  readonly bytesPerSecond: number;
+}
+
+export interface InFlight {
+  readonly count: number;
+  enter(call: Call): void;
+  leave(call: Call): void;
+  /** A principal sees its own calls, and the jobs on its bucket; oldest first. */
+  list(viewer: Principal, nowMs: number): readonly Operation[];
+  /** undefined also for what the viewer may not see. */
+  find(id: string, viewer: Principal, nowMs: number): Operation | undefined;
+}
+
+export function createInFlight(): InFlight {
+  const calls = new Map<string, Call>();
+  return {
+    get count() {
+      return calls.size;
+    },
+    enter: (call) => void calls.set(call.id, call),
+    leave: (call) => void calls.delete(call.id),
+    list: (viewer, nowMs) =>
+      [...calls.values()].filter((call) => mayWatch(viewer, call)).map((call) => progress(call, nowMs)),
+    find(id, viewer, nowMs) {
+      const call = calls.get(id);
+      return call !== undefined && mayWatch(viewer, call) ? progress(call, nowMs) : undefined;
+    },
+  };
+}
+
+function mayWatch(viewer: Principal, call: Call): boolean {
+  if (viewer.kind === "job") return true;
+  if (viewer.kind === "anonymous") return false;
+  if (call.principal.kind === "credential") {
+    return call.principal.credential.configured.accessKeyId === viewer.credential.configured.accessKeyId;
+  }
+  return call.principal.kind === "job" && call.bucket !== undefined && call.bucket === viewer.credential.bucket;
+}
+
+function progress(call: Call, nowMs: number): Operation {
+  const { id, operation, bucket, name, startedMs, doneBytes, totalBytes } = call;
+  const elapsedMs = Math.max(1, nowMs - startedMs);
+  const bytesPerSecond = Math.round((doneBytes * 1000) / elapsedMs);
+  return { id, operation, bucket, name, startedMs, doneBytes, totalBytes, bytesPerSecond };
+}

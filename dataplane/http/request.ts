@@ -1,0 +1,291 @@
+/**
+ * One request from its head to its log line: target, row, snapshot, caller, call, handler, and what happens when one
+ * of them fails. What an operation means is its row's affair; connections are listener.ts's.
+ */
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Call, principalName } from "../call.ts";
+import { Failure, failureOf } from "../failure.ts";
+import type { Log } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import type { Live } from "../snapshot.ts";
+import { announcesBody, createIncoming, type Incoming } from "./incoming.ts";
+import type { InFlight } from "./inflight.ts";
+import type { Protocol, Row } from "./table.ts";
+
+/** What a request needs of the configuration. `enter` may give one before the first was published. */
+export type Entrance = Pick<Live, "enter" | "leave" | "peek">;
+
+/** One line of the request log. No target, query, header or address of another: nothing that could hold a secret. */
+export interface RequestFields {
+  readonly requestId: string;
+  readonly protocol: string;
+  readonly operation: string;
+  readonly method: string;
+  readonly status: number;
+  /** Of a request that failed. */
+  readonly code: string | undefined;
+  readonly principal: string;
+  readonly address: string;
+  readonly bucket: string | undefined;
+  readonly name: string | undefined;
+  /** Of the body as sent. */
+  readonly bytesIn: number;
+  /** Plaintext moved, either way. */
+  readonly doneBytes: number;
+  readonly milliseconds: number;
+  /** The answer did not reach its end. */
+  readonly brokenOff: boolean;
+}
+
+export interface RequestPorts<Target> {
+  readonly protocol: Protocol<Target>;
+  readonly live: Entrance;
+  readonly inFlight: InFlight;
+  readonly log: Log;
+  readonly metrics: Pick<Metrics, "request" | "inFlight">;
+  /** Takes one request line; a promise is not waited for. */
+  readonly requestLine: (fields: RequestFields) => void;
+}
+
+/** A request that is being served, as its connection sees it. */
+export interface Running {
+  readonly head: IncomingMessage;
+  readonly answer: ServerResponse;
+  readonly incoming: Incoming;
+  abort(reason: Failure): void;
+  /** The connection ends with this answer. */
+  closeAfter(): void;
+}
+
+/** Until a row says otherwise. */
+const IDLE_MS = 60_000;
+const RETRY_AFTER_SECONDS = 1;
+
+/** Serves one request; `onRunning` is told before anything else happens. Never rejects: resolves when answer and handler are through. */
+export function serveRequest<Target>(
+  ports: RequestPorts<Target>,
+  head: IncomingMessage,
+  answer: ServerResponse,
+  onRunning: (running: Running) => void,
+): Promise<void> {
+  const request = new Request(ports, head, answer);
+  onRunning(request);
+  return request.serve();
+}
+
+class Request<Target> implements Running {
+  readonly #ports: RequestPorts<Target>;
+  readonly #id = randomUUID();
+  readonly #startedMs = Date.now();
+  readonly #begun = performance.now();
+  readonly #controller = new AbortController();
+  readonly #closed = Promise.withResolvers<void>();
+  #keepAlive: boolean;
+  #row: Row<Target> | undefined;
+  #call: Call | undefined;
+  #failure: Failure | undefined;
+  readonly head: IncomingMessage;
+  readonly answer: ServerResponse;
+  readonly incoming: Incoming;
+
+  constructor(ports: RequestPorts<Target>, head: IncomingMessage, answer: ServerResponse) {
+    this.#ports = ports;
+    this.head = head;
+    this.answer = answer;
+    this.#keepAlive = answer.shouldKeepAlive;
+    this.incoming = createIncoming(
+      head,
+      answer,
+      () => this.#row?.bodyBytesMax ?? 0,
+      () => {
+        answer.shouldKeepAlive = this.#keepAlive;
+      },
+    );
+    // An answer that comes before the body was read ends the connection; the whole body gives it back.
+    if (announcesBody(head)) answer.shouldKeepAlive = false;
+    answer.strictContentLength = true;
+    answer.setHeader("x-amz-request-id", this.#id);
+    answer.on("timeout", () => this.#idle());
+    answer.once("close", () => this.#close());
+  }
+
+  abort(reason: Failure): void {
+    this.#controller.abort(reason);
+    this.incoming.fail(reason);
+  }
+
+  closeAfter(): void {
+    this.#keepAlive = false;
+    this.answer.shouldKeepAlive = false;
+  }
+
+  async serve(): Promise<void> {
+    const { metrics } = this.#ports;
+    metrics.inFlight(1);
+    try {
+      await this.#run();
+    } catch (error) {
+      await this.#fail(error);
+    }
+    await this.#closed.promise;
+    if (this.#call !== undefined) this.#ports.inFlight.leave(this.#call);
+    metrics.inFlight(-1);
+    const milliseconds = performance.now() - this.#begun;
+    const fields = this.#fields(milliseconds);
+    metrics.request(fields.protocol, fields.operation, fields.status, milliseconds / 1000);
+    this.#ports.requestLine(fields);
+  }
+
+  async #run(): Promise<void> {
+    const { protocol, live } = this.#ports;
+    if (this.head.httpVersion === "1.1" && this.head.headers.host === undefined) {
+      throw new Failure("BadRequest", "The request has no Host header");
+    }
+    this.#judgeLoad();
+    const snapshot = live.enter();
+    try {
+      const target = protocol.parse(this.head, snapshot);
+      const row = protocol.rows.find((candidate) => candidate.matches(this.head, target));
+      if (row === undefined) throw new Error(`the table of ${protocol.name} has no row that matches everything`);
+      this.#row = row;
+      this.head.socket.setTimeout(row.idleMs);
+      const { principal, body } = row.authenticate(this.head, target, snapshot, this.#startedMs, this.incoming.sent);
+      const call: Call = {
+        id: this.#id,
+        operation: row.operation,
+        principal,
+        snapshot,
+        facts: { tls: "encrypted" in this.head.socket, address: this.head.socket.remoteAddress ?? "" },
+        signal: this.#controller.signal,
+        startedMs: this.#startedMs,
+        bucket: undefined,
+        name: undefined,
+        doneBytes: 0,
+        totalBytes: undefined,
+      };
+      this.#call = call;
+      this.#ports.inFlight.enter(call);
+      await row.handle(call, { head: this.head, target, body, answer: this.answer });
+      if (!this.answer.writableEnded) throw new Error(`${row.operation} ended without an answer`);
+    } finally {
+      live.leave(snapshot);
+    }
+  }
+
+  /** The admin listener answers under any load, and before there is a configuration. */
+  #judgeLoad(): void {
+    const { protocol, live, inFlight } = this.#ports;
+    if (protocol.name === "admin") return;
+    const retryAfterSeconds = RETRY_AFTER_SECONDS;
+    const settings = live.peek()?.config.settings;
+    if (settings === undefined) {
+      throw new Failure("ServiceUnavailable", "No configuration has been loaded yet", { retryAfterSeconds });
+    }
+    if (inFlight.count >= settings.maxConcurrentRequests) {
+      throw new Failure("SlowDown", "Too many requests are being served; try again later", { retryAfterSeconds });
+    }
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    const { protocol } = this.#ports;
+    const aborted = this.#controller.signal.aborted && !(error instanceof Failure);
+    const failure = failureOf(aborted ? this.#controller.signal.reason : error, `answer ${this.#operation()}`);
+    this.#failure = failure;
+    this.#logFailure(failure);
+    if (this.#row === undefined) this.head.socket.setTimeout(IDLE_MS);
+    if (this.answer.headersSent || failure.code === "ClientClosedRequest") {
+      this.#destroy();
+      return;
+    }
+    try {
+      await this.#giveBack();
+      for (const name of this.answer.getHeaderNames()) {
+        if (name !== "x-amz-request-id") this.answer.removeHeader(name);
+      }
+      protocol.fail(this.head, this.answer, failure, this.#id);
+      if (!this.answer.writableEnded) throw new Error(`${protocol.name} did not end the answer of a failure`);
+    } catch (second) {
+      this.#ports.log.error("cannot print a failure", { requestId: this.#id, cause: second });
+      this.#destroy();
+    }
+  }
+
+  /** A small body that came with its head is through once this turn of the loop is: then the connection can stay. */
+  async #giveBack(): Promise<void> {
+    if (!announcesBody(this.head)) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.head.complete && !this.head.destroyed) {
+      this.incoming.discard(Number.POSITIVE_INFINITY, () => undefined);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #logFailure(failure: Failure): void {
+    const brokenOff = this.answer.headersSent;
+    const serious = failure.status >= 500 && failure.code !== "SlowDown";
+    if (failure.code === "ClientClosedRequest" || (!serious && !brokenOff)) return;
+    this.#ports.log.error(brokenOff ? "an answer was broken off" : "a request failed", {
+      requestId: this.#id,
+      protocol: this.#ports.protocol.name,
+      operation: this.#operation(),
+      bucket: this.#call?.bucket,
+      name: this.#call?.name,
+      code: failure.code,
+      tamper: failure.tamper || undefined,
+      cause: failure,
+    });
+  }
+
+  /** Nothing came from the client, or went to it, for as long as the row allows. Our own slowness is not the client's. */
+  #idle(): void {
+    const idleMs = this.#row?.idleMs ?? IDLE_MS;
+    const since = this.incoming.waitingSinceMs;
+    if (since !== undefined && performance.now() - since >= idleMs * 0.9) {
+      this.incoming.fail(new Failure("RequestTimeout", `The body was idle for more than ${idleMs} ms`));
+    } else if (this.answer.writableEnded || this.answer.writableLength > 0) {
+      this.abort(new Failure("ClientClosedRequest", `The client took nothing for more than ${idleMs} ms`));
+      this.#destroy();
+      return;
+    }
+    this.head.socket.setTimeout(idleMs);
+  }
+
+  #close(): void {
+    if (!this.answer.writableFinished) {
+      this.abort(new Failure("ClientClosedRequest", "The client closed the connection"));
+    } else if (this.head.complete && !this.head.readableEnded) {
+      this.incoming.discard(Number.POSITIVE_INFINITY, () => undefined);
+    }
+    this.#closed.resolve();
+  }
+
+  #destroy(): void {
+    this.answer.destroy();
+    this.head.socket.destroy();
+  }
+
+  #operation(): string {
+    return this.#row?.operation ?? "Unknown";
+  }
+
+  #fields(milliseconds: number): RequestFields {
+    const call = this.#call;
+    return {
+      requestId: this.#id,
+      protocol: this.#ports.protocol.name,
+      operation: this.#operation(),
+      method: this.head.method ?? "",
+      status: this.answer.statusCode,
+      code: this.#failure?.code,
+      principal: call === undefined ? "anonymous" : principalName(call.principal),
+      address: this.head.socket.remoteAddress ?? "",
+      bucket: call?.bucket,
+      name: call?.name,
+      bytesIn: this.incoming.bytes,
+      doneBytes: call?.doneBytes ?? 0,
+      milliseconds: Math.round(milliseconds * 1000) / 1000,
+      brokenOff: !this.answer.writableFinished,
+    };
+  }
+}
