@@ -73,6 +73,7 @@ export function whole(
 /** A Duration between two others, both included. CEL checks the form too, so that no message names a pattern. */
 export function duration(description: string, least: string, most: string, fallback: string): TString {
   return text(description, {
+    min: 0,
     max: 20,
     default: fallback,
     rules: [
