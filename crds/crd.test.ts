@@ -135,6 +135,17 @@ describe.each(KIND_NAMES)("%s", (kind) => {
     expect(lost.map(({ path }) => path)).toEqual([]);
   });
 
+  it("names in its rules only fields that exist", () => {
+    const missing = all.flatMap(({ path, node }) =>
+      (node["x-kubernetes-validations"] ?? []).flatMap(({ rule }) =>
+        fieldsOf(rule)
+          .filter((field) => field !== "metadata.name" && !reaches(node, field))
+          .map((field) => `${path}: ${field}`),
+      ),
+    );
+    expect(missing).toEqual([]);
+  });
+
   it("points columns, fields to select by and the scale at what exists", () => {
     const paths = [
       ...version.additionalPrinterColumns.map((column: { jsonPath: string }) => column.jsonPath),
@@ -148,6 +159,22 @@ describe.each(KIND_NAMES)("%s", (kind) => {
     expect(unknown).toEqual([]);
   });
 });
+
+/** Fields of self and oldSelf that a rule names, without the methods that it calls on them. */
+function fieldsOf(rule: string): string[] {
+  const chains = [...rule.matchAll(/\b(?:self|oldSelf)((?:\.\w+)+)(\(?)/g)];
+  return chains
+    .map(([, chain = "", call]) => (call === "(" ? chain.slice(0, chain.lastIndexOf(".")) : chain).slice(1))
+    .filter((field) => field !== "");
+}
+
+function reaches(node: SchemaNode, field: string): boolean {
+  let at: SchemaNode | undefined = node;
+  for (const name of field.split(".")) {
+    at = at?.properties?.[name];
+  }
+  return at !== undefined;
+}
 
 /** Whether an atomic list lies on the way to the node. */
 function isUncorrelated(path: string, all: readonly Visited[]): boolean {

@@ -1,6 +1,6 @@
 // What a kind is, beside its spec: metadata, conditions, columns, and how all of it becomes one definition.
 
-import Type, { type Static, type TObject, type TProperties } from "typebox";
+import Type, { type TObject, type TProperties } from "typebox";
 import type { API_VERSION } from "./names.ts";
 import type { ConditionTypeOf, KindName, Reason } from "./reasons.ts";
 import { mapList, moment, type Rule, text, whole } from "./schema.ts";
@@ -120,5 +120,3 @@ function conditions<Kind extends KindName>() {
   const list = mapList("What is so and what is not, each with its reason.", "type", 16, condition);
   return Type.Unsafe<Condition<Kind>[]>(list);
 }
-
-export type { Static };

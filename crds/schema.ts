@@ -1,7 +1,7 @@
 // The building blocks of the three kinds: each gives a TypeScript type and a node of an OpenAPI v3 structural schema
 // at once. Says nothing of any kind; what the API server does with a node is validate.ts's to repeat.
 
-import Type, { type Static, type TArray, type TInteger, type TSchema, type TString, type TUnsafe } from "typebox";
+import Type, { type TArray, type TInteger, type TSchema, type TString, type TUnsafe } from "typebox";
 
 /** One rule in CEL. The message is what the user reads. */
 export interface Rule {
@@ -26,7 +26,6 @@ export const PATTERNS = {
   name: `^${DNS_LABEL}(\\.${DNS_LABEL})*$`,
   dataKey: "^[-._A-Za-z0-9]+$",
   bytes: "^[1-9][0-9]{0,14}(Ki|Mi|Gi|Ti)?$",
-  date: "^[-0-9T:.Z]+$",
 } as const;
 
 /** A string of `min` (1 unless told) to `max` characters. */
@@ -200,5 +199,3 @@ export function same(field: string): string {
 function validations(rules: readonly Rule[] | undefined) {
   return rules === undefined ? {} : { "x-kubernetes-validations": rules };
 }
-
-export type { Static };
