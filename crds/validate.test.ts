@@ -1,5 +1,6 @@
 // The table of cases against the local evaluator, and what else validate() promises.
 
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CASES } from "./cases/cases.ts";
 import { isTransition } from "./cel.ts";
@@ -193,6 +194,45 @@ describe("validate()", () => {
     const spec = { encryption: { kmsProviderRef: { name: "local" } } };
     const object = { ...bucket(spec), metadata: { name: "photos", nmae: "x", labels: { a: 1 } } };
     expect(problemsOf(object).map(({ path }) => path)).toEqual(["metadata.nmae", "metadata.labels"]);
+  });
+
+  it("answers whatever it is given", () => {
+    const apiVersion = fc.constant("coffer.dev/v1alpha1");
+    const anything = fc.record({
+      apiVersion,
+      kind: fc.constantFrom(...KIND_NAMES),
+      metadata: fc.jsonValue(),
+      spec: fc.jsonValue(),
+    });
+    fc.assert(
+      fc.property(anything, (object) => {
+        expect(problemsOf(object).length).toBeGreaterThan(0);
+      }),
+    );
+  });
+
+  it("answers whatever one field of a good object becomes, before a change and after", () => {
+    const good = KIND_NAMES.flatMap((kind) =>
+      Object.values(CASES[kind]).filter(({ refused }) => refused === undefined),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom(...good), fc.jsonValue(), fc.nat(), ({ object }, value, at) => {
+        const old = accepted(object);
+        const changed = structuredClone(object) as { spec: Record<string, unknown> };
+        const fields = Object.keys(old.spec);
+        changed.spec[fields[at % fields.length] ?? "type"] = value;
+        expect([true, false]).toContain("object" in validate(changed, old));
+      }),
+    );
+  });
+
+  it("gives an accepted object back as it is", () => {
+    for (const kind of KIND_NAMES) {
+      for (const { object } of Object.values(CASES[kind]).filter(({ refused }) => refused === undefined)) {
+        const once = accepted(object);
+        expect(accepted(once, once)).toEqual(once);
+      }
+    }
   });
 
   it("takes what a cluster printed", () => {
