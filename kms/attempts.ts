@@ -115,7 +115,9 @@ async function attemptOnce<Result>(means: Means, call: KmsCall<Result>, signal: 
   if (!admitted) throw circuitOpen(means, call.action);
   let verdict: Verdict = "unknown";
   try {
-    refuseWhileOpen(means, call.action); // it may have opened while this call waited
+    // While this call waited, its caller may have gone and the breaker opened.
+    signal.throwIfAborted();
+    refuseWhileOpen(means, call.action);
     const beganMs = timers.nowMs();
     const ticket = breaker.begin();
     let outcome: KmsCode | "ok" | "aborted" | "failed" = "ok";

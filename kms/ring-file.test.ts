@@ -1,7 +1,7 @@
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, type FileHandle, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { codeOf, PATIENT } from "./contract/subject.ts";
 import { createLocalKeyAdmin } from "./local.ts";
 import { createRing, newestKey, printRing, RingChanged, type RingHolder, RingInvalid, withNewVersion } from "./ring.ts";
@@ -141,5 +141,44 @@ describe("a ring in a file", () => {
     const below = createRingFile(join(folder, "file", "ring.json"));
     await expect(below.read(PATIENT)).rejects.toMatchObject({ code: "ENOTDIR" });
     await expect(createRingFile(folder).read(PATIENT)).rejects.toMatchObject({ code: "EISDIR" });
+  });
+
+  describe("when a sync fails", () => {
+    afterEach(() => {
+      vi.restoreAllMocks();
+    });
+
+    /** From now on the sync of that number fails, counted from 1. */
+    async function failSync(number: number): Promise<void> {
+      const handle = await open(folder, "r");
+      const prototype = Object.getPrototypeOf(handle) as FileHandle;
+      await handle.close();
+      const { sync } = prototype;
+      let count = 0;
+      vi.spyOn(prototype, "sync").mockImplementation(function (this: FileHandle) {
+        count += 1;
+        return count === number ? Promise.reject(new Error("EIO")) : sync.call(this);
+      });
+    }
+
+    test("of the new content, the ring is as it was and can be used", async () => {
+      const ring = createRing(NOW);
+      const tag = await holder.replace(ring, "absent", PATIENT);
+      await failSync(1);
+      await expect(holder.replace(withNewVersion(ring, NOW), tag, PATIENT)).rejects.toThrow("EIO");
+      expect((await holder.read(PATIENT))?.tag).toBe(tag);
+      expect(await readdir(join(path, ".."))).toEqual(["ring.json"]);
+      await holder.replace(withNewVersion(ring, NOW), tag, PATIENT);
+    });
+
+    test("of its folder, no version that may be lost is given out", async () => {
+      const ring = createRing(NOW);
+      await holder.replace(ring, "absent", PATIENT);
+      const admin = createLocalKeyAdmin(holder, ring.id, () => NOW);
+      await failSync(2);
+      expect(await codeOf(admin.rotate("1", PATIENT))).toBe("unreachable");
+      expect(await codeOf(admin.rotate("1", PATIENT))).toBe("unreachable");
+      await expect(createRingFile(path).read(PATIENT)).rejects.toThrow("until a restart");
+    });
   });
 });
