@@ -1,0 +1,12 @@
+// What is wrong with a resource that gives no entry.
+
+/** What its plan shows, in words for a person. */
+export interface Finding {
+  readonly finding: "ProviderNotFound" | "ProviderNotReady" | "KeyUnusable" | "TypeNotSupported" | "TooManyMoves";
+  readonly message: string;
+}
+
+/** Whether an outcome of compiling is what is wrong. */
+export function isFinding(outcome: object): outcome is Finding {
+  return "finding" in outcome;
+}

@@ -1,0 +1,68 @@
+// What of an EncryptedStore goes into its configuration: settings, and the rules of the buckets that clients make.
+
+import type { EncryptedStore } from "../../crds/encryptedstore.ts";
+import {
+  type ConfiguredCredential,
+  defaultSettings,
+  type SelfServiceEntry,
+  type Settings,
+} from "../../dataplane/config/config.ts";
+import { withRevision } from "./equal.ts";
+import type { Finding } from "./finding.ts";
+
+const CHUNK_BYTES = 65_536;
+
+export interface SelfServiceInputs {
+  readonly store: EncryptedStore;
+  /** The KmsProvider that selfService names; undefined: it does not exist. */
+  readonly provider: { readonly name: string; readonly keyVersion: string | undefined } | undefined;
+  readonly providersWithEntry: ReadonlySet<string>;
+  readonly credentials: readonly ConfiguredCredential[];
+  readonly madeFrom: readonly string[];
+  readonly previous: SelfServiceEntry | undefined;
+  readonly revision: number;
+}
+
+/** What is absent is as config.ts has it. */
+export function compileSettings(store: EncryptedStore): Settings {
+  const { workerThreads, maxConcurrentRequests, logLevel, audit } = store.spec.settings;
+  return {
+    workerThreads: workerThreads ?? defaultSettings.workerThreads,
+    maxConcurrentRequests: maxConcurrentRequests ?? defaultSettings.maxConcurrentRequests,
+    logLevel,
+    audit: { enabled: audit.enabled, level: audit.level },
+  };
+}
+
+/** undefined: the store has no selfService. Such buckets re-wrap on every rotation. */
+export function compileSelfService(inputs: SelfServiceInputs): SelfServiceEntry | Finding | undefined {
+  const wanted = inputs.store.spec.selfService;
+  if (wanted === undefined) return undefined;
+  const { provider } = inputs;
+  if (provider === undefined) {
+    return { finding: "ProviderNotFound", message: `KmsProvider "${wanted.kmsProviderRef.name}" does not exist` };
+  }
+  if (provider.keyVersion === undefined || !inputs.providersWithEntry.has(provider.name)) {
+    return { finding: "ProviderNotReady", message: `KmsProvider "${provider.name}" has never been ready` };
+  }
+  const entry: SelfServiceEntry = {
+    revision: inputs.revision,
+    resource: storeResource(inputs.store.metadata.name),
+    madeFrom: [...inputs.madeFrom],
+    keys: [{ provider: provider.name, minEpoch: 1 }],
+    rewrapWish: `${provider.name}/0/${provider.keyVersion}`,
+    algorithm: wanted.algorithm ?? "AES-256-GCM",
+    keyMode: (wanted.keyMode ?? "Bucket") === "Bucket" ? "bucket" : "object",
+    chunkBytes: CHUNK_BYTES,
+    context: {},
+    allowCustomerKeys: false,
+    allowPlaintext: false,
+    credentials: [...inputs.credentials],
+  };
+  return withRevision(entry, inputs.previous);
+}
+
+/** How an entry names the resource that it came from. */
+export function storeResource(name: string): string {
+  return `EncryptedStore/${name}`;
+}

@@ -1,0 +1,135 @@
+// What to do about one EncryptedStore: pure, so that every case is a row of plan.test.ts. Here is what its pods say; what
+// is made for it in a cluster is not known here.
+
+import type { EncryptedStore, EncryptedStoreStatus } from "../../crds/encryptedstore.ts";
+import { ANNOTATIONS } from "../../crds/names.ts";
+import { type CredentialAction, type CredentialsPlan, type Finding, isFinding } from "../compile/compile.ts";
+import {
+  conditionOf,
+  conditionsOf,
+  firstConditions,
+  type Judgement,
+  no,
+  readyNotices,
+  suspendedConditions,
+  type Verdict,
+  yes,
+} from "../conditions.ts";
+import type { Plan } from "../kind.ts";
+import { appliedVerdict, type PodFacts } from "../rollout.ts";
+
+export interface ObservedStore {
+  readonly store: EncryptedStore;
+  /** Why there is no place for this store; undefined: there is. */
+  readonly refused: string | undefined;
+  readonly replicas: number;
+  readonly pods: readonly PodFacts[];
+  /** In which settings and selfService last changed; undefined: nothing is configured yet. */
+  readonly revision: number | undefined;
+  readonly selfService: object | Finding | undefined;
+  readonly credentials: CredentialsPlan;
+  readonly endpoints: { readonly s3: string; readonly rest: string } | undefined;
+  readonly buckets: number;
+}
+
+export type StoreAction = CredentialAction & { readonly store: string };
+export type StorePlan = Plan<StoreAction, EncryptedStoreStatus>;
+
+export function planStore(observed: ObservedStore, now: Date): StorePlan {
+  const { store } = observed;
+  const { status, spec, metadata } = store;
+  const generation = metadata.generation ?? 0;
+  if (status.conditions === undefined) {
+    const conditions = firstConditions("EncryptedStore", generation, now);
+    return {
+      actions: [],
+      status: { ...status, observedGeneration: generation, conditions },
+      events: [],
+      againAfterMs: 0,
+    };
+  }
+  if (spec.suspend) return suspended(store, now);
+  const judgement = observed.refused === undefined ? judge(observed) : refuse(observed.refused);
+  const conditions = conditionsOf("EncryptedStore", status.conditions, judgement, generation, now);
+  return {
+    actions: observed.credentials.actions.map((action) => ({ ...action, store: metadata.name })),
+    status: statusOf(observed, conditions, generation),
+    events: readyNotices(status.conditions, conditions, "ready"),
+    againAfterMs: observed.credentials.actions.length > 0 ? 0 : undefined,
+  };
+}
+
+function suspended(store: EncryptedStore, now: Date): StorePlan {
+  const { status } = store;
+  const conditions = suspendedConditions(status.conditions, Math.max(0, status.observedGeneration), now);
+  const isNews = conditionOf(status.conditions, "Suspended") === undefined;
+  const message = "suspended: it is left as it is, and goes on serving";
+  return {
+    actions: [],
+    status: { ...status, conditions },
+    events: isNews ? [{ type: "Normal", reason: "Suspended", message }] : [],
+    againAfterMs: undefined,
+  };
+}
+
+function refuse(why: string): Judgement {
+  const refused = no("ResourcesApplied", "SecondStoreRefused", why);
+  return { verdicts: [refused], reconciling: undefined, stalled: refused };
+}
+
+function judge(observed: ObservedStore): Judgement {
+  const { pods, revision, replicas } = observed;
+  const ready = pods.filter((pod) => pod.ready).length;
+  const why = pods.flatMap(({ reasons }) => reasons)[0];
+  const because = why === undefined ? "" : `: ${why}`;
+  const available =
+    ready >= replicas
+      ? yes("Available", "ReplicasReady", `${ready} of ${replicas} pods are ready`)
+      : no("Available", "PodsNotReady", `${ready} of ${replicas} pods are ready${because}`);
+  const applied = configurationVerdict(observed, revision);
+  const verdicts: Verdict[] = [
+    yes("ResourcesApplied", "ObjectsApplied", "All that the store needs is there"),
+    ready > 0
+      ? yes("BackendReachable", "BackendServing", "The storage answers")
+      : no("BackendReachable", "BackendFailed", `No pod tells of its storage${because}`),
+    applied,
+    available,
+  ];
+  const isUnderWay = applied.reason === "RolloutInProgress" || observed.credentials.pending.length > 0;
+  return {
+    verdicts,
+    reconciling: isUnderWay ? "The pods are given their configuration" : undefined,
+    stalled: undefined,
+  };
+}
+
+function configurationVerdict({ pods, selfService }: ObservedStore, revision: number | undefined): Verdict {
+  if (selfService !== undefined && isFinding(selfService)) {
+    return no("ConfigurationApplied", "ConfigIncomplete", `selfService: ${selfService.message}`);
+  }
+  return appliedVerdict(pods, revision ?? 0);
+}
+
+function statusOf(
+  observed: ObservedStore,
+  conditions: NonNullable<EncryptedStoreStatus["conditions"]>,
+  generation: number,
+): EncryptedStoreStatus {
+  const { store, pods, endpoints, refused } = observed;
+  const requested = store.metadata.annotations?.[ANNOTATIONS.reconcileRequestedAt];
+  const counted =
+    refused === undefined
+      ? {
+          replicas: pods.length,
+          readyReplicas: pods.filter(({ ready }) => ready).length,
+          buckets: observed.buckets,
+          ...(endpoints === undefined ? {} : { endpoints }),
+        }
+      : {};
+  return {
+    observedGeneration: generation,
+    ...(requested === undefined ? {} : { lastHandledReconcileAt: requested }),
+    conditions,
+    ...counted,
+  };
+}

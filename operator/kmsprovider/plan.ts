@@ -1,0 +1,295 @@
+// What to do about one KmsProvider: pure, so that every case is a row of plan.test.ts.
+
+import type { KmsProvider, KmsProviderStatus } from "../../crds/kmsprovider.ts";
+import { ANNOTATIONS } from "../../crds/names.ts";
+import type { KmsCode } from "../../kms/kms.ts";
+import {
+  conditionOf,
+  conditionsOf,
+  firstConditions,
+  type Judgement,
+  no,
+  readyNotices,
+  type Verdict,
+  yes,
+} from "../conditions.ts";
+import type { Notice, Plan } from "../kind.ts";
+import { planRotation, type RotationPlan } from "./rotation.ts";
+import { nextDate } from "./schedule.ts";
+
+/** What stands where the key should be. */
+export type KeyFound =
+  | { readonly kind: "found"; readonly id: string; readonly version: string }
+  /** Absent for certain. */
+  | { readonly kind: "absent" }
+  /** There, and no key. `message` says why, and names no value. */
+  | { readonly kind: "invalid"; readonly message: string }
+  /** What the spec refers to for logging in, or for the key, is not there. */
+  | { readonly kind: "unresolved"; readonly reason: UnresolvedReason; readonly message: string }
+  | { readonly kind: "failed"; readonly code: KmsCode; readonly message: string }
+  /** A type that this version of the program cannot open. */
+  | { readonly kind: "unsupported" };
+
+export type UnresolvedReason =
+  | "SecretNotFound"
+  | "SecretKeyMissing"
+  | "SecretInvalid"
+  | "ConfigMapNotFound"
+  | "ConfigMapKeyMissing";
+
+/** The last real wrap and unwrap; undefined: none yet. */
+export type Probe =
+  | { readonly outcome: "same" | "different" }
+  | { readonly outcome: "failed"; readonly code: KmsCode; readonly message: string }
+  | undefined;
+
+export interface ObservedProvider {
+  readonly provider: KmsProvider;
+  readonly key: KeyFound;
+  readonly probe: Probe;
+  /** Of probes, in a row. */
+  readonly failures: number;
+  /** Where the key ring that Coffer makes is, in words: what to back up, and what to restore. */
+  readonly ringPlace: string;
+  readonly endpoint: string | undefined;
+  readonly usedByBuckets: number;
+  /** Of the last call to rotate, if it failed. */
+  readonly rotateFailure: string | undefined;
+}
+
+export type ProviderAction =
+  | { readonly kind: "makeRing"; readonly provider: string }
+  | { readonly kind: "rotate"; readonly provider: string; readonly ifVersion: string };
+
+export type ProviderPlan = Plan<ProviderAction, KmsProviderStatus>;
+
+export function planProvider(observed: ObservedProvider, now: Date): ProviderPlan {
+  const { provider } = observed;
+  const { status } = provider;
+  const generation = provider.metadata.generation ?? 0;
+  if (status.conditions === undefined) {
+    const conditions = firstConditions("KmsProvider", generation, now);
+    return {
+      actions: [],
+      status: { ...status, observedGeneration: generation, conditions },
+      events: [],
+      againAfterMs: 0,
+    };
+  }
+  const standing = judgeKey(observed);
+  const rotation = standing.usable === undefined ? undefined : rotationOf(observed, standing.usable, now);
+  const schedule = scheduleProblem(observed, now);
+  const judgement = judge(observed, standing, rotation, schedule);
+  const conditions = conditionsOf("KmsProvider", status.conditions, judgement, generation, now);
+  const next = statusOf(observed, rotation, conditions, generation);
+  const readyWords = `ready with key version ${next.key?.version ?? "?"}`;
+  return {
+    actions: actionsOf(observed, standing, rotation),
+    status: next,
+    events: [
+      ...(rotation?.events ?? []),
+      ...rotationNotices(status.conditions, rotation),
+      ...readyNotices(status.conditions, conditions, readyWords),
+    ],
+    againAfterMs: standing.makeRing ? 0 : rotation?.againAfterMs,
+  };
+}
+
+interface Standing {
+  readonly verdicts: readonly Verdict[];
+  /** The key as it may be rotated and put into a configuration. */
+  readonly usable: { readonly id: string; readonly version: string } | undefined;
+  readonly makeRing: boolean;
+  readonly isUsersMistake: boolean;
+}
+
+/** Whether the key that was found may go into a configuration: it is the one that the status names, and no older. */
+export function isSameKey(provider: KmsProvider, found: { readonly id: string; readonly version: string }): boolean {
+  const known = provider.status.key;
+  if (known === undefined || provider.spec.type !== "Local") return true;
+  return known.id === found.id && Number(found.version) >= Number(known.version);
+}
+
+function judgeKey(observed: ObservedProvider): Standing {
+  const { provider, key, ringPlace } = observed;
+  const known = provider.status.key;
+  switch (key.kind) {
+    case "unsupported": {
+      const message = `Providers of type ${provider.spec.type} are not supported by this version; Local is`;
+      return standing([no("ConfigurationValid", "TypeNotSupported", message)], { isUsersMistake: true });
+    }
+    case "unresolved":
+      return standing([no("CredentialsResolved", key.reason, key.message)]);
+    case "invalid": {
+      const message = `${ringPlace} is no key ring: ${key.message}. Restore it from your backup`;
+      return standing([resolved(), no("KeyUsable", "KeyRingInvalid", message)], { isUsersMistake: true });
+    }
+    case "failed":
+      return standing(failureVerdicts(key.code, key.message));
+    case "absent":
+      if (known === undefined) return standing([resolved()], { makeRing: true });
+      return standing([resolved(), no("KeyUsable", "KeyRingLost", lostMessage(ringPlace, known))]);
+    case "found":
+      if (!isSameKey(provider, key)) {
+        const message = `${ringPlace} holds ${describe(key)}, where ${describe(known)} was in use. ${restore(known)}`;
+        return standing([resolved(), no("KeyUsable", "KeyRingLost", message)]);
+      }
+      return standing([resolved(), ...probeVerdicts(observed, key)], { usable: { id: key.id, version: key.version } });
+  }
+}
+
+function standing(verdicts: readonly Verdict[], more: Partial<Omit<Standing, "verdicts">> = {}): Standing {
+  return { verdicts, usable: undefined, makeRing: false, isUsersMistake: false, ...more };
+}
+
+function lostMessage(ringPlace: string, known: { id: string; version: string }): string {
+  return `${ringPlace} has gone. ${restore(known)}`;
+}
+
+function restore(known: { id: string; version: string } | undefined): string {
+  return `Restore ${describe(known)} from your backup: no other is ever made in its place, since it could open nothing`;
+}
+
+function describe(key: { id: string; version: string } | undefined): string {
+  return key === undefined ? "no key ring" : `key ring ${key.id} with version ${key.version}`;
+}
+
+function resolved(): Verdict {
+  return yes("CredentialsResolved", "CredentialsFound", "All that the spec refers to is there");
+}
+
+function probeVerdicts({ provider, probe, ringPlace }: ObservedProvider, key: { id: string }): Verdict[] {
+  if (probe === undefined) return [];
+  if (probe.outcome === "failed") return failureVerdicts(probe.code, probe.message);
+  const reachable = yes("Reachable", "ProbeSucceeded", "The KMS answers");
+  if (probe.outcome === "different") {
+    return [reachable, no("KeyUsable", "ProbeMismatch", "The KMS gave back another key than it was given")];
+  }
+  const isOurs = provider.spec.type === "Local" && provider.spec.local?.keySecretRef === undefined;
+  const backUp = isOurs ? `. Back up ${ringPlace} (key ring ${key.id}): without it nothing can be decrypted` : "";
+  return [reachable, yes("KeyUsable", "KeyVerified", `A key was wrapped and unwrapped${backUp}`)];
+}
+
+/** What a KMS could not do, as the condition that a person looks at. */
+function failureVerdicts(code: KmsCode, message: string): Verdict[] {
+  const reachable = yes("Reachable", "ProbeSucceeded", "The KMS answers");
+  switch (code) {
+    case "credentials":
+      return [no("CredentialsResolved", "LoginFailed", message)];
+    case "unreachable":
+      return [no("Reachable", "ConnectionFailed", message)];
+    case "tls":
+      return [no("Reachable", "TLSFailed", message)];
+    case "sealed":
+      return [no("Reachable", "Sealed", message)];
+    case "throttled":
+      return [no("Reachable", "Throttled", message)];
+    case "circuit-open":
+      return [no("Reachable", "CircuitOpen", message)];
+    case "not-found":
+      return [reachable, no("KeyUsable", "KeyNotFound", message)];
+    case "disabled":
+      return [reachable, no("KeyUsable", "KeyDisabled", message)];
+    case "denied":
+      return [reachable, no("KeyUsable", "PermissionDenied", message)];
+    case "rejected":
+      return [reachable, no("KeyUsable", "ProbeMismatch", message)];
+    case "unsupported":
+      return [no("ConfigurationValid", "TypeNotSupported", message)];
+  }
+}
+
+function rotationOf(observed: ObservedProvider, found: { id: string; version: string }, now: Date): RotationPlan {
+  const { spec, status } = observed.provider;
+  const ref = spec.local?.keySecretRef;
+  const { keyGeneration, schedule, timeZone } = spec.keyRotation;
+  return planRotation(
+    {
+      keyGeneration,
+      schedule: scheduleProblem(observed, now) === undefined ? schedule : undefined,
+      timeZone,
+      key: status.key,
+      intent: status.rotation,
+      found,
+      notOurs:
+        ref === undefined
+          ? undefined
+          : `The key ring in Secret "${ref.name}" is yours: add a version there to rotate it`,
+      failure: observed.rotateFailure,
+    },
+    now,
+  );
+}
+
+function scheduleProblem({ provider }: ObservedProvider, now: Date): Verdict | undefined {
+  const { schedule, timeZone } = provider.spec.keyRotation;
+  if (schedule === undefined) return undefined;
+  const next = nextDate(schedule, timeZone, now);
+  return "problem" in next ? no("ConfigurationValid", next.problem.reason, next.problem.message) : undefined;
+}
+
+function judge(
+  observed: ObservedProvider,
+  found: Standing,
+  rotation: RotationPlan | undefined,
+  schedule: Verdict | undefined,
+): Judgement {
+  const { provider, failures } = observed;
+  const valid = schedule ?? yes("ConfigurationValid", "ConfigurationAccepted", "The spec can be used");
+  // Those of the key come last: they know better.
+  const verdicts = [valid, ...(rotation === undefined ? [] : [rotation.verdict]), ...found.verdicts];
+  const mistake = found.isUsersMistake ? found.verdicts.find(({ status }) => status === "False") : undefined;
+  const refused = rotation?.isRefused === true ? rotation.verdict : undefined;
+  return {
+    verdicts,
+    reconciling: reconcilingWords(observed, found, rotation),
+    stalled: mistake ?? schedule ?? refused,
+    withinGrace: observed.probe?.outcome === "failed" && failures < provider.spec.healthCheck.failureThreshold,
+  };
+}
+
+function reconcilingWords(observed: ObservedProvider, found: Standing, rotation: RotationPlan | undefined) {
+  if (found.makeRing) return "A key ring is being made";
+  if (rotation?.intent !== undefined) return `The key is being rotated from version ${rotation.intent.fromVersion}`;
+  return found.usable !== undefined && observed.probe === undefined ? "The key is being tried" : undefined;
+}
+
+function statusOf(
+  observed: ObservedProvider,
+  rotation: RotationPlan | undefined,
+  conditions: NonNullable<KmsProviderStatus["conditions"]>,
+  generation: number,
+): KmsProviderStatus {
+  const { provider, endpoint, usedByBuckets } = observed;
+  const { status, metadata } = provider;
+  const requested = metadata.annotations?.[ANNOTATIONS.reconcileRequestedAt];
+  const key = rotation?.key ?? status.key;
+  const intent = rotation === undefined ? status.rotation : rotation.intent;
+  return {
+    observedGeneration: generation,
+    ...(requested === undefined ? {} : { lastHandledReconcileAt: requested }),
+    conditions,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(key === undefined ? {} : { key }),
+    ...(intent === undefined ? {} : { rotation: intent }),
+    usedBy: { buckets: usedByBuckets },
+  };
+}
+
+function actionsOf({ provider }: ObservedProvider, found: Standing, rotation: RotationPlan | undefined) {
+  const { name } = provider.metadata;
+  const actions: ProviderAction[] = [];
+  if (found.makeRing) actions.push({ kind: "makeRing", provider: name });
+  if (rotation?.rotateFrom !== undefined) {
+    actions.push({ kind: "rotate", provider: name, ifVersion: rotation.rotateFrom });
+  }
+  return actions;
+}
+
+/** A rotation that cannot be, or failed, leaves the provider ready; it is told all the same. */
+function rotationNotices(before: KmsProviderStatus["conditions"], rotation: RotationPlan | undefined): Notice[] {
+  const { reason, message } = rotation?.verdict ?? {};
+  if (reason !== "RotationFailed" && reason !== "RotationUnsupported") return [];
+  const isNews = conditionOf(before, "RotationCurrent")?.reason !== reason;
+  return isNews ? [{ type: "Warning", reason, message: message ?? "" }] : [];
+}
