@@ -1,0 +1,111 @@
+/**
+ * Where the bytes of a stored body lie, and under which key: the data key by its mode, the part list where there is one,
+ * and the check that the stored length is exactly the one that was sealed, before anything of it is read.
+ */
+import { createSecretKey } from "node:crypto";
+import { openDataKey } from "../../envelope/datakey.ts";
+import { isPlaintextHead, ZERO_ID } from "../../envelope/envelope.ts";
+import { EnvelopeError } from "../../envelope/failure.ts";
+import { type Key, parseHead } from "../../envelope/head.ts";
+import { openPartList, type PlacedPart, placeParts, splitFooter } from "../../envelope/parts.ts";
+import { sealedBytes } from "../../envelope/sizes.ts";
+import type { Call } from "../call.ts";
+import type { BucketEntry } from "../config/config.ts";
+import { Failure } from "../failure.ts";
+import type { ObjectsNeeds } from "./needs.ts";
+import { isPartListHead, type OpenedObject } from "./records.ts";
+
+/** A body ready to be read: `object` with all that was behind the body. */
+export interface OpenedBody {
+  readonly object: OpenedObject;
+  readonly dataKey: Key;
+  readonly parts: readonly PlacedPart[];
+}
+
+/** Throws EnvelopeError, StorageError ("changed") or Failure. Asks the KMS only where the data key is wrapped by it. */
+export async function openBody(
+  needs: ObjectsNeeds,
+  call: Call,
+  bucket: BucketEntry,
+  object: OpenedObject,
+): Promise<OpenedBody> {
+  const dataKey = await openKey(needs, call, bucket, object);
+  const { bodyHead, sizeBytes } = object.contents;
+  if (bodyHead === undefined) return openFooter(needs, call, object, dataKey);
+  if (!isPartListHead(bodyHead)) return { object, dataKey, parts: [onePiece(object, bodyHead, sizeBytes)] };
+  const tail = await needs.storage.tail(object.entry, call.signal);
+  const list = openPartList(tail, bodyHead, dataKey, object.bodyId);
+  if (list.sizeBytes !== sizeBytes) {
+    throw new EnvelopeError("Tampered", "The part list has another size than the envelope");
+  }
+  return { object, dataKey, parts: placeParts(list, object.entry.storedBytes, 0) };
+}
+
+/** What an answer without bytes needs: opens the part list only where the envelope does not say all. */
+export async function completeContents(
+  needs: ObjectsNeeds,
+  call: Call,
+  bucket: BucketEntry,
+  object: OpenedObject,
+): Promise<OpenedObject> {
+  const { bodyHead, sizeBytes } = object.contents;
+  if (bodyHead === undefined) return (await openBody(needs, call, bucket, object)).object;
+  if (!isPartListHead(bodyHead)) onePiece(object, bodyHead, sizeBytes);
+  return object;
+}
+
+async function openFooter(needs: ObjectsNeeds, call: Call, object: OpenedObject, dataKey: Key): Promise<OpenedBody> {
+  const { entry, contents, bodyId } = object;
+  const tail = await needs.storage.tail(entry, call.signal);
+  const { footerBytes, partList } = splitFooter(tail, entry.storedBytes);
+  if (partList === undefined) throw new EnvelopeError("Missing", "The storage gave only the end of the part list");
+  const list = openPartList(partList, undefined, dataKey, bodyId);
+  const { sizeBytes, etag, checksums } = list;
+  const whole = { ...contents, sizeBytes, etag: contents.etag ?? etag, checksums: contents.checksums ?? checksums };
+  return { object: { ...object, contents: whole }, dataKey, parts: placeParts(list, entry.storedBytes, footerBytes) };
+}
+
+/** A body in one piece as a list of one part; `Tampered` if its stored length is not the one that was sealed. */
+function onePiece({ entry }: OpenedObject, head: Uint8Array, sizeBytes: number | undefined): PlacedPart {
+  const plainBytes = sizeBytes ?? 0;
+  const storedBytes = isPlaintextHead(head)
+    ? plainBytes
+    : sealedBytes(plainBytes, parseHead(head, "the body").chunkLog2);
+  if (storedBytes !== entry.storedBytes) {
+    throw new EnvelopeError("Tampered", `The body has ${entry.storedBytes} stored bytes instead of ${storedBytes}`);
+  }
+  const part = { head, plainBytes, etag: NO_BYTES, checksum: NO_BYTES };
+  return { index: 0, entry: part, storedFromByte: 0, storedBytes, plainFromByte: 0 };
+}
+
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
+async function openKey(needs: ObjectsNeeds, call: Call, bucket: BucketEntry, object: OpenedObject): Promise<Key> {
+  const { key, context } = object.contents;
+  switch (key.mode) {
+    case "plaintext":
+    case "bucket":
+      return key.dataKey;
+    case "object": {
+      const request = Object.fromEntries(context ?? []);
+      return kept(await needs.keys.unwrapDataKey(call, bucket, key.wrapped, object.bodyId, request));
+    }
+    case "other": {
+      if (Buffer.compare(key.bucketKeyId, ZERO_ID) === 0) {
+        throw new Failure(
+          "InvalidRequest",
+          "The object is encrypted with a customer's key, which the request must bring",
+        );
+      }
+      const other = await needs.keys.byId(call, bucket, key.bucketKeyId);
+      return kept(openDataKey(key.segment, other.key, key.bucketKeyId, object.bodyId));
+    }
+  }
+}
+
+/** Plain key bytes do not stay where they came. */
+function kept(dataKey: Uint8Array): Key {
+  const key = createSecretKey(dataKey);
+  dataKey.fill(0);
+  return key;
+}

@@ -1,0 +1,66 @@
+/** The look at what is there: for reads, where absence may be told only to who may list, and for conditions of writes. */
+
+import { mayLearnAbsence } from "../buckets/buckets.ts";
+import type { Call } from "../call.ts";
+import type { BucketEntry } from "../config/config.ts";
+import { Failure } from "../failure.ts";
+import { type Entry, type Expect, type ObjectRef, StorageError } from "../storage/storage.ts";
+import { completeContents } from "./bodies.ts";
+import { isConditional, judgeWrite } from "./conditions.ts";
+import type { ObjectsNeeds } from "./needs.ts";
+import { etagText, openObject } from "./records.ts";
+import type { WriteConditions } from "./store.ts";
+
+/** What is stored under the name. NoSuchKey for who may know it, AccessDenied for who may not. */
+export async function findStored(needs: ObjectsNeeds, call: Call, ref: ObjectRef): Promise<Entry> {
+  const entry = await needs.storage.find(ref, call.signal);
+  if (entry !== undefined && !entry.marker) return entry;
+  if (mayLearnAbsence(call, ref.bucket, needs.nowMs())) {
+    throw new Failure("NoSuchKey", `"${ref.name}" does not exist`);
+  }
+  throw new Failure("AccessDenied", `Access to "${ref.name}" is denied`);
+}
+
+/** How often a verdict that somebody else overtook is given again. */
+const ATTEMPTS_MAX = 16;
+
+/**
+ * Judges the conditions and runs `commit` with what it has to expect; if that changed meanwhile, judges and commits again.
+ * So a condition that held is one that held at the commit. What takes long is done in the first round of `commit`.
+ */
+export async function commitHeld<Result>(
+  needs: ObjectsNeeds,
+  call: Call,
+  bucket: BucketEntry,
+  ref: ObjectRef,
+  conditions: WriteConditions,
+  commit: (expect: Expect | undefined) => Promise<Result>,
+): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    const expect = await judgeStored(needs, call, bucket, ref, conditions);
+    try {
+      return await commit(expect);
+    } catch (error) {
+      if (!isChanged(error) || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+/** Somebody else was faster: to be judged again. */
+export function isChanged(error: unknown): boolean {
+  return error instanceof StorageError && error.code === "changed";
+}
+
+async function judgeStored(
+  needs: ObjectsNeeds,
+  call: Call,
+  bucket: BucketEntry,
+  ref: ObjectRef,
+  conditions: WriteConditions,
+): Promise<Expect | undefined> {
+  if (!isConditional(conditions)) return undefined;
+  const entry = await needs.storage.find(ref, call.signal);
+  if (entry === undefined || entry.marker) return judgeWrite(conditions, undefined);
+  const { contents } = await completeContents(needs, call, bucket, await openObject(needs, call, bucket, entry));
+  return judgeWrite(conditions, { tag: entry.tag, etag: contents.etag === undefined ? "" : etagText(contents.etag) });
+}

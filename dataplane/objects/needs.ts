@@ -1,0 +1,57 @@
+/** What the verbs of this room are given, and what surrounds each of them: a Failure whatever went wrong, and one audit line. */
+import type { Audit, AuditEvent } from "../audit/audit.ts";
+import type { Call } from "../call.ts";
+import type { BucketEntry } from "../config/config.ts";
+import { type Failure, failureOf } from "../failure.ts";
+import type { BucketKeys } from "../keys/keys.ts";
+import type { Storage } from "../storage/storage.ts";
+
+export interface ObjectsNeeds {
+  readonly storage: Storage;
+  readonly keys: BucketKeys;
+  readonly audit: Audit;
+  readonly nowMs: () => number;
+  /** What objects of the bucket show where the request does not say. `none` stores plaintext, where the bucket permits it. */
+  shownByDefault(call: Call, bucket: BucketEntry): DefaultShown | Promise<DefaultShown>;
+  /** The least that a part but the last may have; S3's 5 MiB if left out. The storage may ask for more. */
+  readonly partBytesMin?: number;
+}
+
+export type DefaultShown = "AES256" | "aws:kms" | "none";
+
+/** What an operation says of itself in the audit line. */
+export type Deed = Pick<AuditEvent, "operation" | "kind" | "bucket" | "name">;
+
+/** Runs one operation; its audit line is written before the answer. `bytesOf`: plaintext bytes moved, if it succeeded. */
+export async function audited<Result>(
+  needs: ObjectsNeeds,
+  call: Call,
+  deed: Deed,
+  work: () => Promise<Result>,
+  bytesOf?: (result: Result) => number,
+): Promise<Result> {
+  call.bucket = deed.bucket;
+  call.name = deed.name;
+  let result: Result;
+  try {
+    result = await work();
+  } catch (error) {
+    throw await auditedFailure(needs, call, deed, error);
+  }
+  await needs.audit(call, { ...deed, bytes: bytesOf?.(result) });
+  return result;
+}
+
+/** The Failure that an error becomes, once it stands in the audit line. */
+export async function auditedFailure(
+  needs: ObjectsNeeds,
+  call: Call,
+  deed: Deed,
+  error: unknown,
+  bytes?: number,
+): Promise<Failure> {
+  const what = deed.name === undefined ? `bucket "${deed.bucket}"` : `"${deed.name}"`;
+  const failure = failureOf(error, `${deed.operation} ${what}`);
+  await needs.audit(call, { ...deed, bytes, failure });
+  return failure;
+}
