@@ -23,7 +23,7 @@ export interface AttemptLimits {
   readonly breakerOpenMs: number;
 }
 
-export interface KmsCall<Result> {
+interface KmsCall<Result> {
   readonly action: KmsAction;
   attempt(signal: AbortSignal): Promise<Result>;
   /** Of what came after the attempt had been given up. */

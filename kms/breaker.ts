@@ -7,7 +7,7 @@ export type BreakerState = "closed" | "open" | "half-open";
 export type Verdict = "answered" | "failed" | "unknown";
 
 /** Names the period in which an attempt began: what ends in a later one says nothing about that. */
-export type BreakerTicket = number;
+type BreakerTicket = number;
 
 export interface BreakerLimits {
   /** Failures in a row that open it. */

@@ -23,27 +23,14 @@ type Waiting = (admitted: boolean) => void;
 
 export function createGate(limits: GateLimits, timers: Timers): Gate {
   const queue = new Set<Waiting>(); // in the order of arrival, and who gives up leaves at once
-  const bucketSize = Math.max(1, limits.perSecondMax);
+  const tokens = createTokens(limits.perSecondMax, timers);
   let running = 0;
-  let tokens = bucketSize;
-  let filledMs = timers.nowMs();
   let stopTimer: (() => void) | undefined;
-
-  /** How long until a token is there; 0 took one. */
-  function takeToken(): number {
-    if (limits.perSecondMax === Number.POSITIVE_INFINITY) return 0;
-    const nowMs = timers.nowMs();
-    tokens = Math.min(bucketSize, tokens + ((nowMs - filledMs) / 1000) * limits.perSecondMax);
-    filledMs = nowMs;
-    if (tokens < 1) return Math.ceil(((1 - tokens) / limits.perSecondMax) * 1000);
-    tokens -= 1;
-    return 0;
-  }
 
   function admitNext(): void {
     for (const waiting of queue) {
       if (running >= limits.concurrentMax || stopTimer !== undefined) return;
-      const waitMs = takeToken();
+      const waitMs = tokens.take();
       if (waitMs > 0) {
         stopTimer = timers.after(waitMs, () => {
           stopTimer = undefined;
@@ -92,6 +79,24 @@ export function createGate(limits: GateLimits, timers: Timers): Gate {
       queue.clear();
       admitNext();
       for (const waiting of sentAway) waiting(false);
+    },
+  };
+}
+
+/** `take` says how long it is until there is a token; 0: it took one. */
+function createTokens(perSecondMax: number, timers: Timers): { take(): number } {
+  const most = Math.max(1, perSecondMax);
+  let tokens = most;
+  let countedMs = timers.nowMs();
+  return {
+    take() {
+      if (perSecondMax === Number.POSITIVE_INFINITY) return 0;
+      const nowMs = timers.nowMs();
+      tokens = Math.min(most, tokens + ((nowMs - countedMs) / 1000) * perSecondMax);
+      countedMs = nowMs;
+      if (tokens < 1) return Math.ceil(((1 - tokens) / perSecondMax) * 1000);
+      tokens -= 1;
+      return 0;
     },
   };
 }

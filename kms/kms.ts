@@ -32,7 +32,7 @@ export interface KeyAdmin {
   disable(version: string, signal: AbortSignal): Promise<void>;
 }
 
-export interface KeyDescription {
+interface KeyDescription {
   readonly version: string;
   readonly enabled: boolean;
   readonly versions: readonly string[];

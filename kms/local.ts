@@ -32,10 +32,7 @@ interface Version {
 
 /** A Kms over the ring as it is now: a ring with new versions needs a new Kms. Asks nobody, so every answer is at once. */
 export function createLocalKms(ring: Ring): Kms {
-  const versions = new Map<number, Version>();
-  for (const { version, key, state } of ring.keys) {
-    versions.set(version, { version, key: createSecretKey(key.reveal()), enabled: state === "enabled" });
-  }
+  const versions = versionsOf(ring);
   const newest = versions.get(newestKey(ring).version) as Version;
   const idBytes = Buffer.from(ring.id, "hex");
 
@@ -163,6 +160,14 @@ export function createLocalKeyAdmin(holder: RingHolder, ringId: string, now: () 
       await change("disable", disabled, signal);
     },
   };
+}
+
+function versionsOf(ring: Ring): ReadonlyMap<number, Version> {
+  return new Map(
+    ring.keys.map(({ version, key, state }) => {
+      return [version, { version, key: createSecretKey(key.reveal()), enabled: state === "enabled" }];
+    }),
+  );
 }
 
 function newestVersion(ring: Ring): string {

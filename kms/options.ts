@@ -12,13 +12,13 @@ export type { Problem } from "./problems.ts";
 /** `Local`: the keys are in a ring that stands here whole. */
 export type KmsOptions = LocalOptions;
 
-export interface LocalOptions {
+interface LocalOptions {
   readonly type: "Local";
   readonly ring: Ring;
 }
 
 /** The provider types that can be opened. */
-export type KmsType = KmsOptions["type"];
+type KmsType = KmsOptions["type"];
 
 const LocalOptionsSchema = Type.Object(
   { type: Type.Literal("Local"), ring: RingSchema },

@@ -3,7 +3,7 @@
 // is left to dataplane/keys, which knows when a key is no longer wanted.
 
 import { type AttemptLimits, createAttempts } from "./attempts.ts";
-import { createFlight, type Flight } from "./flight.ts";
+import { createFlight, type Flight, type FlightPlan } from "./flight.ts";
 import { type Kms, type KmsAction, type KmsCode, type KmsContext, KmsError, type Wrapped } from "./kms.ts";
 import type { ObserveKms } from "./observe.ts";
 import type { Timers } from "./timers.ts";
@@ -38,42 +38,14 @@ const REFUSED_RETRY_AFTER_MS = 1_000;
 /** The Kms behind all of this. It has the contract of `inner`, except that a call may take several attempts; closing it
  *  closes `inner`. Plain bytes that it is given are copied for as long as the call lasts. */
 export function withResilience(inner: Kms, limits: ResilienceLimits, timers: Timers, observe: ObserveKms): Kms {
-  const attempts = createAttempts(limits, timers, observe);
+  const flights = createFlights(limits, timers, observe);
   const refusals = createRefusals(limits, timers);
   const shared = new Map<string, Flight<Uint8Array>>();
-  let calls = 0;
-
-  function refuseIfFull(action: KmsAction): void {
-    if (calls < limits.callsMax) return;
-    observe({ kind: "refused", action });
-    throw new KmsError("throttled", action, `More than ${limits.callsMax} calls to the KMS are under way`, {
-      retryAfterMs: REFUSED_RETRY_AFTER_MS,
-    });
-  }
-
-  function fly<Result>(action: KmsAction, fate: Fate<Result>, ended: () => void = () => {}): Flight<Result> {
-    refuseIfFull(action);
-    calls += 1;
-    return createFlight({
-      ...fate,
-      work: (signal) => attempts.run({ action, attempt: fate.attempt, dispose: fate.dispose }, signal),
-      ended() {
-        calls -= 1;
-        ended();
-      },
-    });
-  }
 
   function unwrapFlight(id: string, wrapped: Wrapped, context: KmsContext): Flight<Uint8Array> {
-    const flight: Flight<Uint8Array> = fly(
-      "unwrap",
-      {
-        attempt: (signal) => refusals.learn(id, inner.unwrap(wrapped, context, signal)),
-        copy: (plain) => Uint8Array.from(plain),
-        dispose: erase,
-      },
-      () => shared.delete(id),
-    );
+    const attempt = (signal: AbortSignal) => refusals.learn(id, inner.unwrap(wrapped, context, signal));
+    const copy = (plain: Uint8Array) => Uint8Array.from(plain);
+    const flight = flights.begin("unwrap", { attempt, copy, dispose: erase, ended: () => shared.delete(id) });
     shared.set(id, flight);
     return flight;
   }
@@ -81,19 +53,18 @@ export function withResilience(inner: Kms, limits: ResilienceLimits, timers: Tim
   return {
     async generate(context, signal) {
       signal.throwIfAborted();
-      return await fly("generate", {
-        attempt: (attempt) => inner.generate(context, attempt),
-        copy: unshared,
-        dispose: ({ plain }) => erase(plain),
-      }).join(signal);
+      const attempt = (attemptSignal: AbortSignal) => inner.generate(context, attemptSignal);
+      const dispose = ({ plain }: Awaited<ReturnType<Kms["generate"]>>) => erase(plain);
+      return await flights.begin("generate", { attempt, copy: unshared, dispose, ended: nothing }).join(signal);
     },
 
     async wrap(plain, context, signal) {
       signal.throwIfAborted();
-      refuseIfFull("wrap");
+      flights.refuseIfFull("wrap");
       const own = Uint8Array.from(plain); // the caller may zero its bytes as soon as it has given up
       const attempt = (attemptSignal: AbortSignal) => inner.wrap(own, context, attemptSignal);
-      return await fly("wrap", { attempt, copy: unshared, dispose: keep }, () => erase(own)).join(signal);
+      const ended = () => erase(own);
+      return await flights.begin("wrap", { attempt, copy: unshared, dispose: nothing, ended }).join(signal);
     },
 
     async unwrap(wrapped, context, signal) {
@@ -112,7 +83,7 @@ export function withResilience(inner: Kms, limits: ResilienceLimits, timers: Tim
     async rewrap(wrapped, context, signal) {
       signal.throwIfAborted();
       const attempt = (attemptSignal: AbortSignal) => inner.rewrap(wrapped, context, attemptSignal);
-      return await fly("rewrap", { attempt, copy: unshared, dispose: keep }).join(signal);
+      return await flights.begin("rewrap", { attempt, copy: unshared, dispose: nothing, ended: nothing }).join(signal);
     },
 
     async close() {
@@ -122,10 +93,44 @@ export function withResilience(inner: Kms, limits: ResilienceLimits, timers: Tim
   };
 }
 
-interface Fate<Result> {
+interface Fate<Result> extends Omit<FlightPlan<Result>, "work"> {
   attempt(signal: AbortSignal): Promise<Result>;
-  copy(result: Result): Result;
-  dispose(result: Result): void;
+}
+
+interface Flights {
+  refuseIfFull(action: KmsAction): void;
+  begin<Result>(action: KmsAction, fate: Fate<Result>): Flight<Result>;
+}
+
+/** Counts all calls, wherever they are, since each holds memory and somebody who waits. */
+function createFlights(limits: ResilienceLimits, timers: Timers, observe: ObserveKms): Flights {
+  const attempts = createAttempts(limits, timers, observe);
+  let calls = 0;
+
+  function refuseIfFull(action: KmsAction): void {
+    if (calls < limits.callsMax) return;
+    observe({ kind: "refused", action });
+    throw new KmsError("throttled", action, `More than ${limits.callsMax} calls to the KMS are under way`, {
+      retryAfterMs: REFUSED_RETRY_AFTER_MS,
+    });
+  }
+
+  return {
+    refuseIfFull,
+    begin(action, { attempt, copy, dispose, ended }) {
+      refuseIfFull(action);
+      calls += 1;
+      return createFlight({
+        work: (signal) => attempts.run({ action, attempt, dispose }, signal),
+        copy,
+        dispose,
+        ended() {
+          calls -= 1;
+          ended();
+        },
+      });
+    },
+  };
 }
 
 interface Refusals {
@@ -188,5 +193,5 @@ function erase(plain: Uint8Array): void {
   plain.fill(0);
 }
 
-/** Of wrapped keys, which are no secret. */
-function keep(): void {}
+/** Wrapped keys are no secret, so nothing has to become of those that nobody takes. */
+function nothing(): void {}
