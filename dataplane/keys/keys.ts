@@ -41,6 +41,8 @@ export interface Counts {
   readonly failed: number;
 }
 
+export const noCounts: Counts = { scanned: 0, rewrapped: 0, current: 0, excluded: 0, conflict: 0, failed: 0 };
+
 export interface StepDone {
   /** Where the next step goes on; undefined: done. */
   readonly cursor: string | undefined;
