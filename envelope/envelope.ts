@@ -6,7 +6,7 @@ import { ByteWriter, sameBytes } from "./bytes.ts";
 import { ID_BYTES } from "./datakey.ts";
 import { EnvelopeError, insist } from "./failure.ts";
 import { type Fields, type ReadFields, readFields, writeFields } from "./fields.ts";
-import { type Key, PART_NUMBER_MAX, parseHead, type Suite, suiteByte, suiteOf } from "./head.ts";
+import { type Key, parseHead, type Suite, suiteByte, suiteOf } from "./head.ts";
 import { CHUNK_LOG2_MAX, CHUNK_LOG2_MIN, HEAD_BYTES } from "./sizes.ts";
 import { openSmall, sealSmallInto, smallSealedBytes } from "./small.ts";
 
@@ -216,7 +216,7 @@ function checkBodyHead(place: Place, bodyHead: Uint8Array, plaintextBody: boolea
   const head = parseHead(bodyHead, "the body");
   const fitsPlace =
     place.kind === "part"
-      ? head.use === "body" && head.partNumber === place.partNumber && head.partNumber <= PART_NUMBER_MAX
+      ? head.use === "body" && head.partNumber === place.partNumber
       : head.use === "part-list" || (head.use === "body" && !plaintextBody);
   if (!fitsPlace) {
     throw malformed("the head of its body is that of something else");
