@@ -17,7 +17,8 @@ export interface Incoming {
   readonly waitingSinceMs: number | undefined;
   /** What a reader gets from now on. The first failure stays. */
   fail(failure: Failure): void;
-  /** Throws away what is queued and all that follows, and calls `onLimit` once more than `bytesMax` have followed. */
+  /** Throws away what is queued and what follows, stops and calls `onLimit` once more than `bytesMax` have followed. Called
+   *  again it only takes another `onLimit`, which may be due at once. */
   discard(bytesMax: number, onLimit: () => void): void;
 }
 
@@ -86,9 +87,11 @@ class RequestBody implements Incoming {
   discard(bytesMax: number, onLimit: () => void): void {
     this.#queue = [];
     this.#queuedBytes = 0;
-    this.#discardable = { left: bytesMax, onLimit };
+    const left = this.#discardable?.left ?? bytesMax;
+    this.#discardable = { left, onLimit };
     this.#listen();
-    this.#head.resume();
+    if (left >= 0) this.#head.resume();
+    else onLimit();
   }
 
   #next(): Promise<IteratorResult<Uint8Array>> {
@@ -149,7 +152,9 @@ class RequestBody implements Incoming {
     this.bytes += block.length;
     if (this.#discardable !== undefined) {
       this.#discardable.left -= block.length;
-      if (this.#discardable.left < 0) this.#discardable.onLimit();
+      if (this.#discardable.left >= 0) return;
+      this.#head.pause();
+      this.#discardable.onLimit();
       return;
     }
     if (this.#failure !== undefined) return;

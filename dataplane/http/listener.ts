@@ -10,6 +10,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import express from "express";
 import { Failure } from "../failure.ts";
+import { announcesBody } from "./incoming.ts";
 import { type RequestPorts, type Running, serveRequest } from "./request.ts";
 
 export interface ListenerLimits {
@@ -60,6 +61,7 @@ export function createListener<Target>(ports: RequestPorts<Target>, limits: List
       running.add(started);
       latest.set(head.socket, started);
       if (draining) started.closeAfter();
+      if (announcesBody(head)) readOn(started, limits.lingerBytes);
     });
     if (current !== undefined) running.delete(current);
     if (running.size === 0) onIdle?.();
@@ -140,6 +142,13 @@ function openServer(limits: ListenerLimits, serve: (head: IncomingMessage, answe
   // A client that has sent all and closed its half still gets its answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   return server;
+}
+
+/** Behind an answer Node would read a body without end, and without counting, if nobody else had begun to. */
+function readOn({ head, answer, incoming }: Running, bytesMax: number): void {
+  answer.once("prefinish", () => {
+    if (!head.complete) incoming.discard(bytesMax, () => undefined);
+  });
 }
 
 /**
