@@ -42,7 +42,7 @@ export function createGate(limits: GateLimits, timers: Timers): Gate {
       running += 1;
       waiting(true);
     }
-    if (queue.size > 0) return;
+    // Nobody waits any longer.
     stopTimer?.();
     stopTimer = undefined;
   }

@@ -328,6 +328,14 @@ describe("the breaker", () => {
     expect(await settle(Promise.all(calls))).toEqual(["unreachable", "circuit-open", "circuit-open", "circuit-open"]);
     expect(asked).toHaveLength(1);
   });
+
+  test("turns away those whom the rate holds back without letting them wait", async () => {
+    const { kms } = create([delayed(400, fails("unreachable"))], { ...limits, breakerFailuresMax: 1, perSecondMax: 1 });
+    const beganMs = Date.now();
+    const calls = [1, 2, 3].map((byte) => codeOf(kms.unwrap(wrappedOf(byte), CONTEXT, PATIENT)));
+    expect(await settle(Promise.all(calls))).toEqual(["unreachable", "circuit-open", "circuit-open"]);
+    expect(Date.now() - beganMs).toBe(400);
+  });
 });
 
 describe("one call for many who ask", () => {

@@ -74,6 +74,15 @@ describe("a ring in a file", () => {
     }
   });
 
+  test("is replaced once by many who saw the same state, through holders of their own", async () => {
+    const ring = createRing(NOW);
+    const tag = await holder.replace(ring, "absent", PATIENT);
+    const next = Array.from({ length: 20 }, () => withNewVersion(ring, NOW));
+    const results = await Promise.allSettled(next.map((each) => createRingFile(path).replace(each, tag, PATIENT)));
+    const won = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+    expect(won).toEqual([(await holder.read(PATIENT))?.tag]);
+  });
+
   test("rotates once for many who rotate from the same version, through holders of their own", async () => {
     const ring = createRing(NOW);
     await holder.replace(ring, "absent", PATIENT);
@@ -141,6 +150,23 @@ describe("a ring in a file", () => {
     const below = createRingFile(join(folder, "file", "ring.json"));
     await expect(below.read(PATIENT)).rejects.toMatchObject({ code: "ENOTDIR" });
     await expect(createRingFile(folder).read(PATIENT)).rejects.toMatchObject({ code: "EISDIR" });
+  });
+
+  test("that another process makes at the same time is not replaced", async () => {
+    const rival = `${JSON.stringify(printRing(createRing(NOW)))}\n`;
+    const handle = await open(folder, "r");
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const { sync } = prototype;
+    // Our look found none; the other's ring appears while ours is being written.
+    vi.spyOn(prototype, "sync").mockImplementation(async function (this: FileHandle) {
+      await writeFile(path, rival).catch(() => undefined);
+      await sync.call(this);
+    });
+    await expect(holder.replace(createRing(NOW), "absent", PATIENT)).rejects.toThrow(RingChanged);
+    vi.restoreAllMocks();
+    expect(await readFile(path, "utf8")).toBe(rival);
+    expect(await readdir(join(path, ".."))).toEqual(["ring.json"]);
   });
 
   describe("when a sync fails", () => {
