@@ -226,8 +226,8 @@ function danglingProviders(config: DataPlaneConfig): string[] {
 
 function badOptions(config: DataPlaneConfig): string[] {
   return config.providers.flatMap((provider, index) => {
-    const parsed = parseKmsOptions(provider.options, `providers/${index}/options`);
-    return "problems" in parsed ? parsed.problems.map(({ at, problem }) => `${at}: ${problem}`) : [];
+    const parsed = parseKmsOptions(provider.options, `/providers/${index}/options`);
+    return "problems" in parsed ? parsed.problems.map(({ at, problem }) => `${at.slice(1)}: ${problem}`) : [];
   });
 }
 
