@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { type Kms, KmsError } from "../kms/kms.ts";
+import { createLocalKms } from "../kms/local.ts";
+import { createRing } from "../kms/ring.ts";
+import { createProbes } from "./probes.ts";
+import type { Live, Snapshot } from "./snapshot.ts";
+
+function liveOf(kms: ReadonlyMap<string, Kms>, providers: string[]): Live {
+  const snapshot = { kms, providers: new Map(providers.map((name) => [name, {}])) } as unknown as Snapshot;
+  return { enter: () => snapshot, leave() {}, peek: () => snapshot } as unknown as Live;
+}
+
+const good = createLocalKms(createRing(new Date(0)));
+
+async function probed(kms: Kms | undefined) {
+  const stopping = new AbortController();
+  const live = liveOf(kms === undefined ? new Map() : new Map([["p", kms]]), ["p"]);
+  const probes = createProbes(live, () => 5);
+  const running = probes.run(stopping.signal);
+  for (let tries = 0; tries < 200 && probes.resultOf("p") === undefined; tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  stopping.abort();
+  await running;
+  return probes.resultOf("p");
+}
+
+describe("createProbes()", () => {
+  it.each<[string, Kms | undefined, object]>([
+    ["a key that wraps and unwraps can be used", good, { canUse: true, code: undefined, atMs: 5 }],
+    ["a client that could not be opened cannot", undefined, { canUse: false, code: "not-opened" }],
+    [
+      "a KMS that refuses says its code",
+      { ...good, wrap: () => Promise.reject(new KmsError("sealed", "wrap", "sealed")) },
+      { canUse: false, code: "sealed" },
+    ],
+    [
+      "a KMS that gives back other bytes is a mismatch",
+      { ...good, unwrap: async () => new Uint8Array(32) },
+      { canUse: false, code: "mismatch" },
+    ],
+  ])("%s", async (_sentence, kms, expected) => {
+    expect(await probed(kms)).toMatchObject(expected);
+  });
+});
