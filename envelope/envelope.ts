@@ -37,8 +37,8 @@ interface Needed {
 type With<F extends Fields, Name extends keyof Fields> = F & { readonly [N in Name]-?: NonNullable<F[N]> };
 
 /** What an envelope of that kind is made of, and what comes out of it. */
-export type Contents<K extends Kind> = With<Fields, Needed[K]>;
-export type ReadContents<K extends Kind> = With<ReadFields, Needed[K]>;
+export type Contents<K extends Kind> = K extends Kind ? With<Fields, Needed[K]> : never;
+export type ReadContents<K extends Kind> = K extends Kind ? With<ReadFields, Needed[K]> : never;
 
 /** The suite and chunk size that the parts of an upload are sealed with; undefined: they are plaintext. */
 export type PartShape = { readonly suite: Suite; readonly chunkLog2: number } | undefined;
