@@ -34,6 +34,7 @@ export const HTTP_STATUS = {
   InvalidRange: 416,
   InvalidRequest: 400,
   InvalidStorageClass: 400,
+  InvalidTag: 400,
   InvalidToken: 401,
   InvalidURI: 400,
   KeyTooLongError: 400,

@@ -1,0 +1,125 @@
+/** CompleteMultipartUpload: the list of parts that a client sends, and the answer, which may take long. */
+import { createHash } from "node:crypto";
+import type { Body, ChecksumAlgorithm } from "../call.ts";
+import { Failure } from "../failure.ts";
+import type { CompletedPart, CompleteWanted, ObjectInfo } from "../objects/objects.ts";
+import { checksumText, checksumType, quotedEtag } from "./answers.ts";
+import { CHECKSUM_ALGORITHMS, checksumHeader, digestBytes } from "./checksums.ts";
+import { answerEncryption, checkNoEncryption } from "./encryption.ts";
+import { base64Bytes, type Fields, wholeNumber } from "./fields.ts";
+import { allowsCustomerKeys, decided, type Handle } from "./handling.ts";
+import { uploadOf } from "./multipart.ts";
+import { answerSlowly } from "./slow.ts";
+import { encodeSlashed, type Target } from "./target.ts";
+import { bareEtag, PARTS_MAX, partNumberOf, writeConditions } from "./wanted.ts";
+import { element, elementsIn, malformed, parseXml, textIn, type XmlElement, xmlRoot } from "./xml.ts";
+
+export const XML_BYTES_MAX = 8 * 1024 ** 2;
+
+export const completeMultipartUpload: Handle = async (needs, call, { target, body, answer }) => {
+  const { upload, wanted } = decided(needs, call, target, "WriteObject", () => {
+    checkNoEncryption(target.fields, allowsCustomerKeys(call, target));
+    return { upload: uploadOf(target), wanted: completeWanted(target.fields) };
+  });
+  // Who may not write is refused before the list is read; the list is judged behind that.
+  const text = await readText(body, target.fields, XML_BYTES_MAX);
+  const parts = decided(needs, call, target, "WriteObject", () => partsOf(text));
+  await answerSlowly(
+    call,
+    answer,
+    needs.slowAnswerMs,
+    target.canonicalPath,
+    () => needs.objects.completeUpload(call, upload, parts, wanted),
+    (info) => answerEncryption(answer, info),
+    (info) => xmlRoot("CompleteMultipartUploadResult", result(info, target)),
+  );
+};
+
+function completeWanted(fields: Fields): CompleteWanted {
+  const size = fields.get("x-amz-mp-object-size");
+  const sizeBytes = size === undefined ? undefined : wholeNumber(size);
+  if (size !== undefined && sizeBytes === undefined) {
+    throw new Failure("InvalidArgument", "x-amz-mp-object-size must be a number of bytes");
+  }
+  return { conditions: writeConditions(fields), sizeBytes, checksums: wholeChecksums(fields) };
+}
+
+/** Here the headers tell of the whole object, not of the request's body; a composite value ends with `-N`. */
+function wholeChecksums(fields: Fields): ReadonlyMap<ChecksumAlgorithm, Uint8Array> {
+  const checksums = new Map<ChecksumAlgorithm, Uint8Array>();
+  for (const algorithm of CHECKSUM_ALGORITHMS) {
+    const name = checksumHeader(algorithm);
+    const value = fields.get(name);
+    if (value !== undefined) checksums.set(algorithm, digestBytes(algorithm, value.replace(/-\d{1,5}$/, ""), name));
+  }
+  if (checksums.size > 1) throw new Failure("InvalidRequest", "Only one checksum of the object may be given");
+  return checksums;
+}
+
+function partsOf(text: string): readonly CompletedPart[] {
+  const listed = elementsIn(parseXml(text, "CompleteMultipartUpload"), "Part");
+  if (listed.length === 0) throw malformed("it lists no part");
+  if (listed.length > PARTS_MAX) throw malformed(`it lists more than ${PARTS_MAX} parts`);
+  return listed.map((part) => {
+    const etag = textIn(part, "ETag");
+    if (etag === undefined) throw malformed("a part has no ETag");
+    return { partNumber: partNumberOf(textIn(part, "PartNumber")), etag: bareEtag(etag), checksums: checksumsIn(part) };
+  });
+}
+
+function checksumsIn(part: XmlElement): ReadonlyMap<ChecksumAlgorithm, Uint8Array> {
+  const checksums = new Map<ChecksumAlgorithm, Uint8Array>();
+  for (const algorithm of CHECKSUM_ALGORITHMS) {
+    const name = `Checksum${algorithm}`;
+    const value = textIn(part, name);
+    if (value !== undefined && value !== "") checksums.set(algorithm, digestBytes(algorithm, value, name));
+  }
+  return checksums;
+}
+
+function result(info: ObjectInfo, target: Target): string {
+  const { bucket, name } = info.ref;
+  const host = target.headers.get("host") ?? "";
+  return [
+    element("Location", `http://${host}/${bucket}/${encodeSlashed(name)}`),
+    element("Bucket", bucket),
+    element("Key", name),
+    element("ETag", quotedEtag(info.etag)),
+    ...info.checksums.flatMap((checksum) => [
+      element(`Checksum${checksum.algorithm}`, checksumText(checksum)),
+      element("ChecksumType", checksumType(checksum.kind)),
+    ]),
+  ].join("");
+}
+
+/** A short body as text, held to its Content-MD5. Throws MalformedXML where it is too long or is not UTF-8. */
+export async function readText(body: Body, fields: Fields, bytesMax: number): Promise<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const md5 = createHash("md5");
+  let bytes = 0;
+  let text = "";
+  const decode = (block: Uint8Array | undefined): void => {
+    try {
+      text += block === undefined ? decoder.decode() : decoder.decode(block, { stream: true });
+    } catch (cause) {
+      throw new Failure("MalformedXML", "The XML of the request is malformed: it is not UTF-8", { cause });
+    }
+  };
+  for await (const block of body) {
+    bytes += block.length;
+    if (bytes > bytesMax) throw malformed(`it has more than ${bytesMax} bytes`);
+    md5.update(block);
+    decode(block);
+  }
+  decode(undefined);
+  checkMd5(fields.get("content-md5"), md5.digest());
+  return text;
+}
+
+function checkMd5(stated: string | undefined, found: Uint8Array): void {
+  if (stated === undefined) return;
+  const bytes = base64Bytes(stated);
+  if (bytes?.length !== found.length) throw new Failure("InvalidDigest", "Content-MD5 must be 16 bytes in base64");
+  if (Buffer.compare(bytes, found) !== 0)
+    throw new Failure("BadDigest", "The body does not have the MD5 that Content-MD5 states");
+}

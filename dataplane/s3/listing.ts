@@ -1,0 +1,151 @@
+/** ListObjects, v1 and v2: a page of names, its markers and its tokens. */
+import { hash } from "node:crypto";
+import { Failure } from "../failure.ts";
+import type { Listing, ObjectInfo } from "../objects/objects.ts";
+import { checksumType, quotedEtag, sendXml } from "./answers.ts";
+import { base64Bytes, wholeNumber } from "./fields.ts";
+import { bucketOf, decided, type Handle } from "./handling.ts";
+import { encodeSlashed, type Target } from "./target.ts";
+import { element, optional, wrap, xmlDocument, xmlTime } from "./xml.ts";
+
+export const PAGE_MAX = 1000;
+
+/** Nobody owns anything here, but clients expect that somebody does. */
+export const OWNER_ID = "coffer";
+
+export const listObjects: Handle = async (needs, call, { target, answer }) => {
+  const bucket = bucketOf(target);
+  const { page, marker } = decided(needs, call, target, "ListObjects", () => ({
+    page: pageOf(target, "max-keys"),
+    marker: target.query.get("marker") ?? "",
+  }));
+  const { prefix, delimiter, limit, encode } = page;
+  const listing = await needs.objects.list(call, bucket, { prefix, delimiter, after: marker, limit });
+  const next = listing.truncated && delimiter !== "" ? listing.last : undefined;
+  const inner = [
+    element("Name", bucket),
+    element("Prefix", encode(prefix)),
+    element("Marker", encode(marker)),
+    next === undefined ? "" : element("NextMarker", encode(next)),
+    ...pageElements(page, listing),
+    ...listing.objects.map((info) => contents(info, encode, true)),
+    ...commonPrefixes(listing.prefixes, encode),
+  ];
+  sendXml(answer, xmlDocument("ListBucketResult", inner.join("")));
+};
+
+export const listObjectsV2: Handle = async (needs, call, { target, answer }) => {
+  const bucket = bucketOf(target);
+  const { page, token, after } = decided(needs, call, target, "ListObjects", () => {
+    const given = target.query.get("continuation-token");
+    return {
+      page: pageOf(target, "max-keys"),
+      token: given,
+      after: given === undefined ? (target.query.get("start-after") ?? "") : nameOfToken(given),
+    };
+  });
+  const { prefix, delimiter, limit, encode } = page;
+  const listing = await needs.objects.list(call, bucket, { prefix, delimiter, after, limit });
+  const startAfter = target.query.get("start-after");
+  const withOwner = target.query.get("fetch-owner") === "true";
+  const inner = [
+    element("Name", bucket),
+    element("Prefix", encode(prefix)),
+    optional("ContinuationToken", token),
+    listing.truncated && listing.last !== undefined ? element("NextContinuationToken", tokenOf(listing.last)) : "",
+    optional("StartAfter", startAfter === undefined ? undefined : encode(startAfter)),
+    element("KeyCount", listing.objects.length + listing.prefixes.length),
+    ...pageElements(page, listing),
+    ...listing.objects.map((info) => contents(info, encode, withOwner)),
+    ...commonPrefixes(listing.prefixes, encode),
+  ];
+  sendXml(answer, xmlDocument("ListBucketResult", inner.join("")));
+};
+
+export interface PageWanted {
+  readonly prefix: string;
+  readonly delimiter: string;
+  readonly limit: number;
+  readonly urlEncoded: boolean;
+  /** Of names, prefixes, delimiters and markers in the answer. */
+  readonly encode: (text: string) => string;
+}
+
+/** Throws InvalidArgument for a limit or an encoding that is none. */
+export function pageOf(target: Target, limitName: string): PageWanted {
+  const encoding = target.query.get("encoding-type");
+  if (encoding !== undefined && encoding !== "url") {
+    throw new Failure("InvalidArgument", "The encoding type must be url");
+  }
+  return {
+    prefix: target.query.get("prefix") ?? "",
+    delimiter: target.query.get("delimiter") ?? "",
+    limit: limitOf(target, limitName),
+    urlEncoded: encoding === "url",
+    encode: encoding === "url" ? encodeSlashed : (text) => text,
+  };
+}
+
+/** At most 1,000, whatever is asked for; absent or empty: 1,000. */
+export function limitOf(target: Target, name: string): number {
+  const text = target.query.get(name);
+  if (text === undefined || text === "") return PAGE_MAX;
+  const limit = wholeNumber(text);
+  if (limit === undefined) throw new Failure("InvalidArgument", `The parameter ${name} must be a whole number`);
+  return Math.min(limit, PAGE_MAX);
+}
+
+function pageElements(page: PageWanted, listing: Listing): string[] {
+  return [
+    element("MaxKeys", page.limit),
+    page.delimiter === "" ? "" : element("Delimiter", page.encode(page.delimiter)),
+    page.urlEncoded ? element("EncodingType", "url") : "",
+    element("IsTruncated", listing.truncated),
+  ];
+}
+
+function contents(info: ObjectInfo, encode: PageWanted["encode"], withOwner: boolean): string {
+  const [checksum] = info.checksums;
+  const inner = [
+    element("Key", encode(info.ref.name)),
+    element("LastModified", xmlTime(info.modifiedMs)),
+    element("ETag", quotedEtag(info.etag)),
+    ...info.checksums.map(({ algorithm }) => element("ChecksumAlgorithm", algorithm)),
+    checksum === undefined ? "" : element("ChecksumType", checksumType(checksum.kind)),
+    element("Size", info.sizeBytes),
+    withOwner ? ownerElement("Owner") : "",
+    element("StorageClass", "STANDARD"),
+  ];
+  return wrap("Contents", inner.join(""));
+}
+
+export function ownerElement(name: "Owner" | "Initiator"): string {
+  return wrap(name, element("ID", OWNER_ID) + element("DisplayName", OWNER_ID));
+}
+
+export function commonPrefixes(prefixes: readonly string[], encode: PageWanted["encode"]): string[] {
+  return prefixes.map((prefix) => wrap("CommonPrefixes", element("Prefix", encode(prefix))));
+}
+
+const TOKEN_CHECK_BYTES = 4;
+
+/** Opaque: the last name of a page behind a few bytes that tell a token from a mistake. */
+export function tokenOf(name: string): string {
+  const bytes = Buffer.from(name, "utf8");
+  return `${tokenCheck(bytes).toString("base64")}${bytes.toString("base64")}`;
+}
+
+/** Throws InvalidArgument for what was never a token. */
+export function nameOfToken(token: string): string {
+  const checkUnits = 8;
+  const bytes = base64Bytes(token.slice(checkUnits));
+  const check = base64Bytes(token.slice(0, checkUnits));
+  if (bytes === undefined || check === undefined || Buffer.compare(tokenCheck(Buffer.from(bytes)), check) !== 0) {
+    throw new Failure("InvalidArgument", "The continuation token is not valid");
+  }
+  return Buffer.from(bytes).toString("utf8");
+}
+
+function tokenCheck(bytes: Uint8Array): Buffer {
+  return Buffer.from(hash("sha256", bytes, "buffer").subarray(0, TOKEN_CHECK_BYTES));
+}

@@ -1,0 +1,38 @@
+/** Tags of an object as the header `x-amz-tagging` gives them, and their XML. */
+import { Failure } from "../failure.ts";
+import { decodeQuery } from "../http/target.ts";
+import { element, wrap } from "./xml.ts";
+
+const TAGS_MAX = 10;
+const NAME_UNITS_MAX = 128;
+const VALUE_UNITS_MAX = 256;
+const NO_TAGS: ReadonlyMap<string, string> = new Map();
+
+/** From the form of a query. Throws InvalidTag for too many, too long, or one name twice. */
+export function tagsOf(header: string | undefined): ReadonlyMap<string, string> {
+  if (header === undefined || header === "") return NO_TAGS;
+  const tags = new Map<string, string>();
+  for (const [name, value] of decoded(header)) {
+    if (name === "" || name.length > NAME_UNITS_MAX || value.length > VALUE_UNITS_MAX) {
+      throw new Failure("InvalidTag", "A tag has 1 to 128 characters of name and at most 256 of value");
+    }
+    if (tags.has(name)) throw new Failure("InvalidTag", "A tag may be given only once");
+    tags.set(name, value);
+  }
+  if (tags.size > TAGS_MAX) throw new Failure("InvalidTag", `An object may have at most ${TAGS_MAX} tags`);
+  return tags;
+}
+
+function decoded(header: string): [string, string][] {
+  try {
+    return decodeQuery(header, "space");
+  } catch (cause) {
+    throw new Failure("InvalidArgument", "The header x-amz-tagging is not encoded like a query", { cause });
+  }
+}
+
+/** `<TagSet>` of an answer. */
+export function tagSet(tags: ReadonlyMap<string, string>): string {
+  const each = [...tags].map(([name, value]) => wrap("Tag", element("Key", name) + element("Value", value)));
+  return wrap("TagSet", each.join(""));
+}

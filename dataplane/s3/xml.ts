@@ -1,0 +1,124 @@
+/**
+ * XML out, laid by hand since S3's answers are flat, and XML in, by a parser that is held short: no DTD, bounded, text
+ * as it stands. What elements mean is left to the operations.
+ */
+import { XMLParser, XMLValidator } from "fast-xml-parser";
+import { Failure } from "../failure.ts";
+
+const NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/";
+export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
+
+/** `<Name>text</Name>`, escaped. */
+export function element(name: string, text: string | number | boolean): string {
+  return `<${name}>${escapeXml(String(text))}</${name}>`;
+}
+
+/** The element, or nothing where there is no text. */
+export function optional(name: string, text: string | number | undefined): string {
+  return text === undefined ? "" : element(name, text);
+}
+
+/** `<Name>inner</Name>`: inner is XML already. */
+export function wrap(name: string, inner: string): string {
+  return `<${name}>${inner}</${name}>`;
+}
+
+/** A whole document in S3's name space: inner is XML already. */
+export function xmlDocument(name: string, inner: string): string {
+  return `${XML_DECLARATION}${xmlRoot(name, inner)}`;
+}
+
+/** Its root alone, for answers that have begun already. */
+export function xmlRoot(name: string, inner: string): string {
+  return `<${name} xmlns="${NAMESPACE}">${inner}</${name}>`;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what XML 1.0 cannot hold as they stand
+const SPECIAL = /[&<>"\r\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
+const SPECIALS = new RegExp(SPECIAL, "g");
+
+/** `& < > "` and CR, and what XML cannot hold as it stands as a numeric reference, as S3 answers it. */
+export function escapeXml(text: string): string {
+  return SPECIAL.test(text) ? text.replace(SPECIALS, escapeSign) : text;
+}
+
+function escapeSign(sign: string): string {
+  switch (sign) {
+    case "&":
+      return "&amp;";
+    case "<":
+      return "&lt;";
+    case ">":
+      return "&gt;";
+    case '"':
+      return "&quot;";
+    default:
+      return sign === "\r" ? "&#13;" : `&#x${sign.charCodeAt(0).toString(16)};`;
+  }
+}
+
+/** Times of answers: whole seconds, as LastModified is everywhere. */
+export function xmlTime(ms: number): string {
+  return `${new Date(Math.floor(ms / 1000) * 1000).toISOString().slice(0, 19)}.000Z`;
+}
+
+/** An element that was read: text, or elements by name, each a list. */
+export type XmlNode = string | XmlElement;
+export interface XmlElement {
+  readonly [name: string]: readonly XmlNode[];
+}
+
+const parser = new XMLParser({
+  ignoreAttributes: true,
+  parseTagValue: false,
+  trimValues: true,
+  removeNSPrefix: true,
+  ignoreDeclaration: true,
+  processEntities: true,
+  htmlEntities: true,
+  alwaysCreateTextNode: false,
+  isArray: () => true,
+});
+
+/** The root element of a document, which must have that name. Throws MalformedXML. */
+export function parseXml(text: string, rootName: string): XmlElement {
+  if (text.includes("<!")) {
+    if (/<!(?!--)/.test(text)) throw malformed("a document type or CDATA is not accepted");
+  }
+  let parsed: Record<string, unknown>;
+  try {
+    if (XMLValidator.validate(text) !== true) throw malformed("it is not well-formed");
+    parsed = parser.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure("MalformedXML", "The XML of the request is malformed: it cannot be parsed", { cause: error });
+  }
+  const roots = Object.keys(parsed);
+  const found = parsed[rootName];
+  if (roots.length !== 1 || !Array.isArray(found) || found.length !== 1)
+    throw malformed(`its root must be ${rootName}`);
+  const [root] = found as XmlNode[];
+  return typeof root === "string" || root === undefined ? {} : root;
+}
+
+/** The text of the one element of that name; undefined if there is none. Throws MalformedXML for two, or for elements in it. */
+export function textIn(parent: XmlElement, name: string): string | undefined {
+  const found = Object.hasOwn(parent, name) ? parent[name] : undefined;
+  if (found === undefined) return undefined;
+  const [text] = found;
+  if (found.length !== 1 || typeof text !== "string") throw malformed(`${name} must be given once, as text`);
+  return text;
+}
+
+/** The elements of that name. Throws MalformedXML where one holds text. */
+export function elementsIn(parent: XmlElement, name: string): readonly XmlElement[] {
+  const found = Object.hasOwn(parent, name) ? (parent[name] ?? []) : [];
+  return found.map((node) => {
+    if (typeof node === "string") throw malformed(`${name} must hold elements`);
+    return node;
+  });
+}
+
+export function malformed(why: string): Failure {
+  return new Failure("MalformedXML", `The XML of the request is malformed: ${why}`);
+}
