@@ -4,7 +4,7 @@
  */
 import { createSecretKey } from "node:crypto";
 import { openDataKey } from "../../envelope/datakey.ts";
-import { isPlaintextHead, ZERO_ID } from "../../envelope/envelope.ts";
+import { isPlaintextHead, type SealedKey, ZERO_ID } from "../../envelope/envelope.ts";
 import { EnvelopeError } from "../../envelope/failure.ts";
 import { type Key, parseHead } from "../../envelope/head.ts";
 import { openPartList, type PlacedPart, placeParts, splitFooter } from "../../envelope/parts.ts";
@@ -80,15 +80,21 @@ function onePiece({ entry }: OpenedObject, head: Uint8Array, sizeBytes: number |
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
-async function openKey(needs: ObjectsNeeds, call: Call, bucket: BucketEntry, object: OpenedObject): Promise<Key> {
-  const { key, context } = object.contents;
+/** The data key by its mode: the bucket key gives it, the KMS, or the bucket key that a request named. */
+export async function openKey(
+  needs: ObjectsNeeds,
+  call: Call,
+  bucket: BucketEntry,
+  sealed: SealedDataKey,
+): Promise<Key> {
+  const { key, context } = sealed.contents;
   switch (key.mode) {
     case "plaintext":
     case "bucket":
       return key.dataKey;
     case "object": {
       const request = Object.fromEntries(context ?? []);
-      return kept(await needs.keys.unwrapDataKey(call, bucket, key.wrapped, object.bodyId, request));
+      return kept(await needs.keys.unwrapDataKey(call, bucket, key.wrapped, sealed.bodyId, request));
     }
     case "other": {
       if (Buffer.compare(key.bucketKeyId, ZERO_ID) === 0) {
@@ -98,9 +104,15 @@ async function openKey(needs: ObjectsNeeds, call: Call, bucket: BucketEntry, obj
         );
       }
       const other = await needs.keys.byId(call, bucket, key.bucketKeyId);
-      return kept(openDataKey(key.segment, other.key, key.bucketKeyId, object.bodyId));
+      return kept(openDataKey(key.segment, other.key, key.bucketKeyId, sealed.bodyId));
     }
   }
+}
+
+/** What an envelope says of its data key. */
+interface SealedDataKey {
+  readonly contents: { readonly key: SealedKey; readonly context?: ReadonlyMap<string, string> | undefined };
+  readonly bodyId: Uint8Array;
 }
 
 /** Plain key bytes do not stay where they came. */

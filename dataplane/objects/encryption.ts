@@ -3,6 +3,7 @@
  * Which keys there are is keys/, what the bytes look like is envelope/.
  */
 import type { PartShape, SealedKey, Shown as StoredShown } from "../../envelope/envelope.ts";
+import type { Key } from "../../envelope/head.ts";
 import { freshBytes } from "../../envelope/random.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
@@ -17,8 +18,7 @@ export interface Encryption {
   /** What envelopes are sealed under. */
   readonly bucketKey: BucketKey;
   readonly bodyId: Uint8Array;
-  /** 32 bytes. */
-  readonly dataKey: Uint8Array;
+  readonly dataKey: Key;
   readonly sealedKey: SealedKey;
   /** undefined: the body is stored as it is. */
   readonly shape: PartShape;

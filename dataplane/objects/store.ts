@@ -161,7 +161,8 @@ export interface ObjectStore {
   /** What is absent is removed. */
   remove(call: Call, ref: ObjectRef, wanted: RemoveWanted): Promise<void>;
   createUpload(call: Call, ref: ObjectRef, wanted: PutWanted): Promise<UploadInfo>;
-  putPart(call: Call, part: PartRef, body: Body): Promise<PartInfo>;
+  /** `upload` of the answer says how the part is encrypted. */
+  putPart(call: Call, part: PartRef, body: Body): Promise<PartInfo & { readonly upload: UploadInfo }>;
   completeUpload(
     call: Call,
     upload: UploadRef,
@@ -175,6 +176,6 @@ export interface ObjectStore {
     upload: UploadRef,
     afterPartNumber: number,
     limit: number,
-  ): Promise<{ readonly upload: UploadInfo; readonly page: Page<PartInfo> }>;
+  ): Promise<{ readonly upload: UploadInfo; readonly page: Page<PartInfo, number> }>;
   uploads(call: Call, bucket: string, query: ListQuery & { readonly afterUploadId: string }): Promise<UploadListing>;
 }
