@@ -1,0 +1,324 @@
+// The house as a table: which files make a room, which rooms it may import, by which doors others enter it, which
+// packages it may load. A new arrow is a new line here, with its reason in the commit and in the README's map.
+
+/** A file that other rooms may import, and why it is not private. */
+export type Doors = "all" | Readonly<Record<string, string>>;
+
+export interface Room {
+  readonly name: string;
+  /** Matches the paths of its files. The first room of the table that matches has the file. */
+  readonly files: RegExp;
+  /** Rooms, or single files of rooms, that it may import, types too. Its own files and those of its family it always may. */
+  readonly imports: readonly string[];
+  readonly doors: Doors;
+  /** npm packages. Tests may also load those of TEST_PACKAGES. */
+  readonly packages: readonly string[];
+  /** Where not every module of Node is right: those that are. */
+  readonly builtins?: readonly string[];
+  /** An adapter: this file alone may import it, beside tests, and no other adapter of the same port may. */
+  readonly opener?: string;
+}
+
+const FREE = ["dataplane/log.ts", "dataplane/metrics.ts"];
+const CALL = [
+  "dataplane/failure.ts",
+  "dataplane/snapshot.ts",
+  "dataplane/call.ts",
+  "dataplane/access/",
+  "dataplane/config/",
+];
+const PROTOCOL = [...FREE, ...CALL, "dataplane/http/", "dataplane/buckets/", "dataplane/objects/", "dataplane/jobs/"];
+const PLAIN_BUILTINS = ["node:crypto"];
+
+export const ROOMS: readonly Room[] = [
+  {
+    name: "crds/",
+    files: /^crds\//,
+    imports: [],
+    doors: "all",
+    packages: ["typebox", "@marcbachmann/cel-js", "yaml"],
+    builtins: ["node:fs"],
+  },
+  { name: "envelope/", files: /^envelope\//, imports: [], doors: "all", packages: [], builtins: PLAIN_BUILTINS },
+  {
+    name: "kms/local.ts",
+    files: /^kms\/local(\.test)?\.ts$/,
+    imports: ["kms/", "envelope/"],
+    doors: {},
+    packages: [],
+    builtins: PLAIN_BUILTINS,
+    opener: "kms/open.ts",
+  },
+  {
+    name: "kms/",
+    files: /^kms\//,
+    imports: ["envelope/"],
+    doors: {
+      "kms/kms.ts": "the ports",
+      "kms/options.ts": "what each provider needs, parsed by the configuration",
+      "kms/secret.ts": "holds what the configuration read",
+      "kms/open.ts": "from options to a Kms",
+      "kms/observe.ts": "what is counted of each call: the process brings the metrics",
+      "kms/probe.ts": "both programs ask whether a key can be used",
+      "kms/ring.ts": "the Local ring stands in the configuration, and whoever keeps it brings a RingHolder",
+      "kms/ring-file.ts": "a RingHolder over a file, for `npm start` and for a data plane alone",
+    },
+    packages: ["typebox"],
+  },
+  {
+    // What decides in the operator. Pure: no client, file system, clock or randomness of its own.
+    name: "operator, pure",
+    files: /^operator\/(compile\/|(conditions|kind|rollout)\.|\w+\/(plan|manifests|rotation|schedule)\.)/,
+    imports: ["crds/", "kms/options.ts", "kms/kms.ts", "kms/ring.ts", "dataplane/config/config.ts"],
+    doors: {
+      "operator/compile/compile.ts": "the door",
+      "operator/conditions.ts": "conditions are the language of every status",
+      "operator/kind.ts": "what a kind is: observe, plan, act",
+      "operator/rollout.ts": "what pods have loaded, as plans see it",
+      "operator/kmsprovider/plan.ts": "a kind's plan is its door",
+      "operator/encryptedbucket/plan.ts": "a kind's plan is its door",
+      "operator/encryptedstore/plan.ts": "a kind's plan is its door",
+    },
+    packages: ["croner"],
+    builtins: PLAIN_BUILTINS,
+  },
+  {
+    name: "operator/local/",
+    files: /^operator\/local\//,
+    imports: ["crds/", "kms/", "operator, pure", "operator/pods.ts", "dataplane/config/config.ts"],
+    doors: {},
+    packages: ["yaml"],
+  },
+  {
+    name: "operator/pods.ts",
+    files: /^operator\/pods\./,
+    imports: ["crds/", "operator, pure", "dataplane/config/config.ts", "dataplane/admin/api.ts"],
+    doors: { "operator/pods.ts": "one question a pod, whoever wants to know" },
+    packages: [],
+  },
+  {
+    name: "dataplane/config/",
+    files: /^dataplane\/config\//,
+    imports: ["kms/options.ts", "kms/secret.ts"],
+    packages: ["typebox"],
+    doors: {
+      "dataplane/config/config.ts": "the contract with the operator",
+      "dataplane/config/sources.ts": "where configuration and environment are read",
+    },
+  },
+  { name: "dataplane/log.ts", files: /^dataplane\/log\./, imports: [], doors: "all", packages: ["winston"] },
+  {
+    name: "dataplane/metrics.ts",
+    files: /^dataplane\/metrics\./,
+    imports: [],
+    doors: "all",
+    packages: ["prom-client"],
+  },
+  {
+    name: "dataplane/access/",
+    files: /^dataplane\/access\//,
+    imports: ["dataplane/config/"],
+    packages: [],
+    builtins: [],
+    doors: { "dataplane/access/access.ts": "the door" },
+  },
+  ...["filesystem"].map((adapter) => ({
+    name: `dataplane/storage/${adapter}/`,
+    files: new RegExp(`^dataplane/storage/${adapter}/`),
+    imports: ["dataplane/storage/", "dataplane/config/", ...FREE],
+    doors: {},
+    packages: [],
+    opener: "dataplane/storage/open.ts",
+  })),
+  {
+    name: "dataplane/storage/",
+    files: /^dataplane\/storage\//,
+    imports: ["dataplane/config/", ...FREE],
+    packages: [],
+    doors: {
+      "dataplane/storage/storage.ts": "the port",
+      "dataplane/storage/open.ts": "from configuration to a Storage",
+    },
+  },
+  {
+    name: "dataplane/failure.ts",
+    files: /^dataplane\/failure\./,
+    imports: ["kms/", "dataplane/storage/", "envelope/"],
+    doors: "all",
+    packages: [],
+  },
+  {
+    name: "dataplane/snapshot.ts",
+    files: /^dataplane\/snapshot\./,
+    imports: [...FREE, "dataplane/failure.ts", "dataplane/config/", "dataplane/access/", "kms/"],
+    doors: "all",
+    packages: [],
+  },
+  {
+    name: "dataplane/call.ts",
+    files: /^dataplane\/call\./,
+    imports: [
+      ...FREE,
+      "dataplane/failure.ts",
+      "dataplane/config/",
+      "dataplane/access/",
+      "kms/",
+      "dataplane/snapshot.ts",
+    ],
+    doors: "all",
+    packages: [],
+  },
+  {
+    name: "dataplane/audit/",
+    files: /^dataplane\/audit\//,
+    imports: [...FREE, ...CALL, "kms/"],
+    packages: [],
+    doors: { "dataplane/audit/audit.ts": "the door" },
+  },
+  {
+    name: "dataplane/buckets/",
+    files: /^dataplane\/buckets\//,
+    imports: [...FREE, ...CALL, "dataplane/audit/", "dataplane/storage/"],
+    packages: [],
+    doors: { "dataplane/buckets/buckets.ts": "the door" },
+  },
+  {
+    name: "dataplane/keys/",
+    files: /^dataplane\/keys\//,
+    imports: [...FREE, ...CALL, "dataplane/audit/", "dataplane/storage/", "dataplane/buckets/", "envelope/", "kms/"],
+    packages: [],
+    doors: { "dataplane/keys/keys.ts": "the door" },
+  },
+  {
+    name: "dataplane/objects/",
+    files: /^dataplane\/objects\//,
+    packages: ["hash-wasm"],
+    imports: [
+      ...FREE,
+      ...CALL,
+      "dataplane/audit/",
+      "dataplane/storage/",
+      "dataplane/buckets/",
+      "dataplane/keys/",
+      "envelope/",
+    ],
+    doors: { "dataplane/objects/objects.ts": "the door" },
+  },
+  {
+    name: "dataplane/jobs/",
+    files: /^dataplane\/jobs\//,
+    packages: [],
+    imports: [
+      ...FREE,
+      ...CALL,
+      "dataplane/audit/",
+      "dataplane/storage/",
+      "dataplane/buckets/",
+      "dataplane/keys/",
+      "dataplane/objects/",
+    ],
+    doors: { "dataplane/jobs/jobs.ts": "the door" },
+  },
+  {
+    name: "dataplane/http/",
+    files: /^dataplane\/http\//,
+    imports: [...FREE, ...CALL, "dataplane/audit/"],
+    packages: ["express"],
+    doors: {
+      "dataplane/http/listener.ts": "runs a protocol's table",
+      "dataplane/http/table.ts": "what a row of a protocol's table is",
+      "dataplane/http/target.ts": "reads a request's target, raw",
+      "dataplane/http/inflight.ts": "what /operations and the drain read",
+      "dataplane/http/stream.ts": "writes a body, and waits for the client",
+    },
+  },
+  {
+    name: "dataplane/s3/",
+    files: /^dataplane\/s3\//,
+    imports: PROTOCOL,
+    packages: ["fast-xml-parser"],
+    doors: { "dataplane/s3/routes.ts": "the table" },
+  },
+  {
+    name: "dataplane/rest/",
+    files: /^dataplane\/rest\//,
+    imports: PROTOCOL,
+    packages: [],
+    doors: { "dataplane/rest/routes.ts": "the table", "dataplane/rest/api.ts": "types of the JSON that it speaks" },
+  },
+  {
+    name: "dataplane/admin/",
+    files: /^dataplane\/admin\//,
+    imports: PROTOCOL,
+    packages: [],
+    doors: { "dataplane/admin/routes.ts": "the table", "dataplane/admin/api.ts": "what the operator reads of a pod" },
+  },
+  {
+    name: "dataplane/main.ts",
+    files: /^dataplane\/(main|loading|probes)\./,
+    doors: {},
+    packages: [],
+    imports: [
+      "kms/",
+      "envelope/",
+      ...PROTOCOL,
+      "dataplane/audit/",
+      "dataplane/storage/",
+      "dataplane/keys/",
+      "dataplane/s3/",
+      "dataplane/rest/",
+      "dataplane/admin/",
+    ],
+  },
+  {
+    name: "e2e/",
+    files: /^e2e\//,
+    imports: ["crds/"],
+    doors: {},
+    packages: ["@aws-sdk/client-s3", "@aws-sdk/lib-storage", "@aws-sdk/s3-request-presigner", "vitest"],
+  },
+  { name: "tidy/", files: /^tidy(\/|\.)/, imports: [], doors: {}, packages: [] },
+  { name: "settings", files: /^(vitest|e2e)\.config\.ts$/, imports: [], doors: {}, packages: ["vitest"] },
+];
+
+/** What tests may load beside what their room may. */
+export const TEST_PACKAGES = ["vitest", "fast-check", "yaml"];
+
+/** What tests of any room may import although it is nobody's door: stand-ins, and the suites that ports come with. */
+export const TEST_DOORS = /^(kms\/local\.ts|dataplane\/storage\/(memory|faults)\.ts|.*\/contract\/[^/]+\.ts)$/;
+
+/** Modules of Node that reach out of the process, start another one or keep data: who may. */
+export const GUARDED_BUILTINS: Readonly<Record<string, RegExp>> = {
+  "node:child_process": /^(operator\/local\/|e2e\/)/,
+  "node:cluster": /^$/,
+  "node:dgram": /^$/,
+  "node:http": /^(dataplane\/(http|s3|rest|admin)\/|e2e\/)/,
+  "node:https": /^$/,
+  "node:inspector": /^$/,
+  "node:net": /^(dataplane\/(http|storage\/filesystem)\/|operator\/local\/|e2e\/)/,
+  "node:sqlite": /^(dataplane\/storage\/filesystem\/|operator\/local\/lock\.)/,
+  "node:tls": /^$/,
+  "node:vm": /^$/,
+  "node:worker_threads": /^dataplane\/(storage\/filesystem|objects)\//,
+};
+
+/** Decides without a clock, a timer, randomness or a file of its own; whoever calls it brings them. */
+export const PURE_FILES =
+  /^(operator\/(compile\/|(conditions|kind|rollout)\.ts|\w+\/(plan|manifests|rotation|schedule)\.ts)|dataplane\/access\/|dataplane\/objects\/(conditions|ranges)\.ts|crds\/(?!print\.))/;
+
+/** Ports with adapters: a test beside each adapter runs the contract. */
+export const PORTS: readonly { readonly contract: string; readonly adapters: readonly string[] }[] = [
+  { contract: "kms/contract/", adapters: ["kms/local.ts"] },
+  {
+    contract: "dataplane/storage/contract/",
+    adapters: ["dataplane/storage/memory.ts", "dataplane/storage/filesystem/"],
+  },
+];
+
+export function isTest(path: string): boolean {
+  return /\.test\.ts$|\/contract\/|^e2e\//.test(path);
+}
+
+export function roomOf(path: string): Room | undefined {
+  return ROOMS.find((room) => room.files.test(path));
+}
