@@ -1,0 +1,244 @@
+/* A body on its way in. While it is small it is only held, and the commit is one write of the index. Above that it
+ * streams into a file of its own, every write at its position, with a bound on what is in flight. */
+
+import { type Draft, type EnvelopeSource, type Expect, StorageError } from "../storage.ts";
+import { type BodyFiles, writeError } from "./bodies.ts";
+import type { Doomed, FilePool } from "./doomed.ts";
+import type { BodyOf } from "./operations.ts";
+
+/** 64 KiB of plaintext, sealed: header and at most five tags. */
+export const INLINE_BYTES_MAX = 64 * 1024 + 64 + 5 * 16;
+const IN_FLIGHT_BYTES = 2 * 1024 * 1024;
+const BLOCK_BYTES = 1024 * 1024;
+const BLOCK_BUFFERS = 512;
+const ENVELOPE_BYTES_MAX = 1024 * 1024;
+
+export interface DraftTools {
+  readonly files: BodyFiles;
+  readonly pool: FilePool;
+  readonly doomed: Doomed;
+  /** Throws when no body is to be taken. */
+  readonly assertRoom: () => void;
+  /** The file system has turned read-only, or the like. */
+  readonly distrust: (reason: string) => void;
+}
+
+/** `blobs`: envelope, tail, inline body. */
+export type Keep<Result> = (
+  body: BodyOf,
+  blobs: readonly (readonly Uint8Array[])[],
+  expect: Expect | undefined,
+) => Promise<Result>;
+
+export function assertEnvelope(envelope: Uint8Array): void {
+  if (envelope.length > ENVELOPE_BYTES_MAX) {
+    throw new StorageError("too-large", `An envelope has at most ${ENVELOPE_BYTES_MAX} bytes`);
+  }
+}
+
+function sizeOf(buffers: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const buffer of buffers) {
+    bytes += buffer.length;
+  }
+  return bytes;
+}
+
+export class FileDraft<Result> implements Draft<Result> {
+  readonly #tools: DraftTools;
+  readonly #source: EnvelopeSource;
+  readonly #keep: Keep<Result>;
+  readonly #signal: AbortSignal;
+  /** Written, and not yet on its way to the file. */
+  #pending: Uint8Array[] = [];
+  #totalBytes = 0;
+  #inFlightBytes = 0;
+  #file: string | undefined;
+  #descriptor: number | undefined;
+  #position = 0;
+  #pump: Promise<void> | undefined;
+  #failure: StorageError | undefined;
+  #synced = false;
+  #state: "open" | "kept" | "uncertain" | "discarded" = "open";
+  #room: (() => void)[] = [];
+
+  constructor(tools: DraftTools, source: EnvelopeSource, keep: Keep<Result>, signal: AbortSignal) {
+    this.#tools = tools;
+    this.#source = source;
+    this.#keep = keep;
+    this.#signal = signal;
+  }
+
+  write(buffers: readonly Uint8Array[]): Promise<void> | undefined {
+    this.#signal.throwIfAborted();
+    this.#assertOpen();
+    const bytes = sizeOf(buffers);
+    this.#pending.push(...buffers);
+    this.#totalBytes += bytes;
+    if (this.#totalBytes <= INLINE_BYTES_MAX) {
+      return undefined;
+    }
+    this.#tools.assertRoom();
+    this.#inFlightBytes += this.#file === undefined && this.#pump === undefined ? this.#totalBytes : bytes;
+    this.#pump ??= this.#run();
+    return this.#inFlightBytes > IN_FLIGHT_BYTES ? this.#waitForRoom() : undefined;
+  }
+
+  #assertOpen(): void {
+    if (this.#failure !== undefined) {
+      throw this.#failure;
+    }
+    if (this.#state !== "open") {
+      throw new Error(`A draft that is ${this.#state} takes nothing more`);
+    }
+  }
+
+  async #waitForRoom(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#room.push(resolve);
+    });
+    this.#signal.throwIfAborted();
+    this.#assertOpen();
+  }
+
+  #tellRoom(): void {
+    for (const resolve of this.#room.splice(0)) {
+      resolve();
+    }
+  }
+
+  /** Writes what is pending, one block after the other. Its failure is kept for the caller's next step. */
+  async #run(): Promise<void> {
+    try {
+      this.#descriptor ??= await this.#create();
+      while (this.#pending.length > 0 && this.#state === "open") {
+        await this.#writeBlock(this.#descriptor, this.#nextBlock());
+        if (this.#inFlightBytes <= IN_FLIGHT_BYTES / 2) {
+          this.#tellRoom();
+        }
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#pump = undefined;
+    this.#tellRoom();
+  }
+
+  #fail(cause: unknown): StorageError {
+    const failure = writeError(cause, this.#file ?? "new");
+    this.#failure ??= failure;
+    if (failure.code === "broken" && failure.cause !== undefined) {
+      this.#tools.distrust(failure.message);
+    }
+    return failure;
+  }
+
+  async #create(): Promise<number> {
+    this.#file = await this.#tools.pool.take();
+    return this.#tools.files.create(this.#file);
+  }
+
+  #nextBlock(): Uint8Array[] {
+    let count = 0;
+    for (let bytes = 0; count < this.#pending.length && count < BLOCK_BUFFERS && bytes < BLOCK_BYTES; count += 1) {
+      bytes += this.#pending[count]?.length ?? 0;
+    }
+    return count === this.#pending.length ? this.#pending.splice(0) : this.#pending.splice(0, count);
+  }
+
+  async #writeBlock(descriptor: number, block: Uint8Array[]): Promise<void> {
+    let buffers = block;
+    while (buffers.length > 0) {
+      const bytes = await this.#tools.files.disk.write(descriptor, buffers, this.#position);
+      this.#position += bytes;
+      this.#inFlightBytes -= bytes;
+      buffers = remainder(buffers, bytes);
+    }
+  }
+
+  async commit(expect?: Expect): Promise<Result> {
+    this.#signal.throwIfAborted();
+    this.#assertOpen();
+    if (this.#totalBytes > INLINE_BYTES_MAX) {
+      await this.#finishFile();
+      this.#signal.throwIfAborted();
+    }
+    const { envelope, tail } = this.#source.whole();
+    assertEnvelope(envelope);
+    const file = this.#file;
+    const body: BodyOf = file === undefined ? "inline" : { file, storedBytes: this.#totalBytes };
+    const inline = file === undefined ? this.#pending : [];
+    try {
+      const result = await this.#keep(body, [[envelope], tail === undefined ? [] : [tail], inline], expect);
+      this.#state = "kept";
+      this.#pending = [];
+      return result;
+    } catch (error) {
+      this.#afterRefusal(error);
+      throw error;
+    }
+  }
+
+  /** A refusal leaves the draft as it was. Anything else leaves it open whether a record refers to the file. */
+  #afterRefusal(error: unknown): void {
+    if (error instanceof StorageError && error.code !== "broken" && error.code !== "full") {
+      return;
+    }
+    this.#state = "uncertain";
+    if (this.#file !== undefined) {
+      this.#tools.doomed.keepUncertain(this.#file);
+    }
+  }
+
+  /** A sync that failed is never repeated: what it would have written may be lost though a second one succeeds. */
+  async #finishFile(): Promise<void> {
+    await this.#pump;
+    this.#assertOpen();
+    if (this.#synced || this.#descriptor === undefined || this.#file === undefined) {
+      return;
+    }
+    try {
+      const { files } = this.#tools;
+      await Promise.all([files.disk.datasync(this.#descriptor), files.syncFolderOf(this.#file)]);
+      this.#synced = true;
+      await this.#close();
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  async #close(): Promise<void> {
+    const descriptor = this.#descriptor;
+    this.#descriptor = undefined;
+    if (descriptor !== undefined) {
+      await this.#tools.files.close(descriptor);
+    }
+  }
+
+  async discard(): Promise<void> {
+    if (this.#state !== "open") {
+      return;
+    }
+    this.#state = "discarded";
+    await this.#pump;
+    this.#pending = [];
+    await this.#close().catch((cause: unknown) => this.#fail(cause));
+    if (this.#file !== undefined) {
+      this.#tools.doomed.discard(this.#file);
+    }
+  }
+}
+
+function remainder(buffers: readonly Uint8Array[], written: number): Uint8Array[] {
+  let left = written;
+  const rest: Uint8Array[] = [];
+  for (const buffer of buffers) {
+    if (left >= buffer.length) {
+      left -= buffer.length;
+    } else {
+      rest.push(left === 0 ? buffer : buffer.subarray(left));
+      left = 0;
+    }
+  }
+  return rest;
+}

@@ -1,0 +1,65 @@
+/* What a row of records or documents says, and the checksum over it. SQLite has none of its own: a flipped bit in a
+ * name would make a record unfindable, and absence must be proven. So who finds nothing looks at both neighbours. */
+
+import { crc32 } from "node:zlib";
+
+export const RECORD_COLUMNS = "bucket, name, tag, modified, stored, inline, file, list, envelope, crc";
+
+/** Where a body is: at most one of the three is set, none for an empty body. */
+export interface Place {
+  readonly inline: number | null;
+  readonly file: string | null;
+  readonly list: number | null;
+}
+
+export interface RecordRow extends Place {
+  readonly bucket: string;
+  readonly name: Uint8Array;
+  readonly tag: string;
+  readonly modifiedMs: number;
+  readonly storedBytes: number;
+  readonly envelope: Uint8Array;
+}
+
+/** In the order of RECORD_COLUMNS. */
+export type RecordValues = readonly [
+  bucket: string,
+  name: Uint8Array,
+  tag: string,
+  modified: number,
+  stored: number,
+  inline: number | null,
+  file: string | null,
+  list: number | null,
+  envelope: Uint8Array,
+  crc: number,
+];
+
+export function recordCrc(row: RecordRow): number {
+  const { bucket, tag, modifiedMs, storedBytes, inline, file, list } = row;
+  const text = `${bucket}\0${tag}\0${modifiedMs}\0${storedBytes}\0${inline}\0${file}\0${list}\0${row.name.length}`;
+  return crc32(row.envelope, crc32(row.name, crc32(text)));
+}
+
+/** undefined: the row is not what was written. */
+export function recordOf(values: RecordValues): RecordRow | undefined {
+  const [bucket, name, tag, modifiedMs, storedBytes, inline, file, list, envelope, crc] = values;
+  if (!(name instanceof Uint8Array) || !(envelope instanceof Uint8Array)) {
+    return undefined;
+  }
+  const row: RecordRow = { bucket, name, tag, modifiedMs, storedBytes, inline, file, list, envelope };
+  return recordCrc(row) === crc ? row : undefined;
+}
+
+export const DOCUMENT_COLUMNS = "path, tag, bytes, crc";
+
+export type DocumentValues = readonly [path: Uint8Array, tag: string, bytes: Uint8Array, crc: number];
+
+export function documentCrc(path: Uint8Array, tag: string, bytes: Uint8Array): number {
+  return crc32(bytes, crc32(path, crc32(`${tag}\0${path.length}`)));
+}
+
+export function isWholeDocument(values: DocumentValues): boolean {
+  const [path, tag, bytes, crc] = values;
+  return path instanceof Uint8Array && bytes instanceof Uint8Array && documentCrc(path, tag, bytes) === crc;
+}
