@@ -10,7 +10,7 @@ import { type BucketKeys, createBucketKeys, openStoreId } from "../../keys/keys.
 import type { Snapshot } from "../../snapshot.ts";
 import { createMemoryStorage } from "../../storage/memory.ts";
 import type { ObjectRef, Storage } from "../../storage/storage.ts";
-import { createObjects, type DefaultShown, type GetWanted, type PutWanted } from "../objects.ts";
+import { createObjects, type DefaultShown, type GetWanted, type ObjectStore, type PutWanted } from "../objects.ts";
 
 export const START_MS = 1_764_000_000_000;
 const NO_SIGNAL = new AbortController().signal;
@@ -19,8 +19,9 @@ export interface World {
   readonly storage: Storage;
   readonly audit: AuditEvent[];
   readonly ring: Ring;
-  readonly keys: BucketKeys;
-  readonly objects: ReturnType<typeof createObjects>;
+  readonly partBytesMin: number;
+  keys: BucketKeys;
+  objects: ObjectStore;
   nowMs: number;
   shown: DefaultShown;
 }
@@ -32,21 +33,34 @@ export interface WorldOptions {
 }
 
 export async function createWorld({ around, partBytesMin = 0 }: WorldOptions = {}): Promise<World> {
-  const world = { nowMs: START_MS, shown: "aws:kms" as DefaultShown, audit: [] as AuditEvent[] };
-  const memory = createMemoryStorage(() => world.nowMs);
+  const clock = { nowMs: START_MS };
+  const memory = createMemoryStorage(() => clock.nowMs);
   for (const bucket of ["photos", "music"]) await memory.createBucket(bucket, NO_SIGNAL);
+  const storage = around?.(memory) ?? memory;
+  const ring = createRing(new Date(START_MS));
+  const world: World = Object.assign(clock, {
+    storage,
+    ring,
+    partBytesMin,
+    audit: [],
+    shown: "aws:kms" as const,
+    ...NONE,
+  });
+  await restart(world);
+  return world;
+}
+
+const NONE = { keys: undefined as unknown as BucketKeys, objects: undefined as unknown as ObjectStore };
+
+/** As after a restart: nothing is cached. */
+export async function restart(world: World): Promise<void> {
+  const { storage, partBytesMin } = world;
   const audit = (_call: Call, event: AuditEvent) => void world.audit.push(event);
   const nowMs = () => world.nowMs;
-  const keys = createBucketKeys({
-    storage: memory,
-    storeId: await openStoreId(memory, ["photos", "music"], NO_SIGNAL),
-    audit,
-    nowMs,
-  });
-  const storage = around?.(memory) ?? memory;
+  const storeId = await openStoreId(storage, ["photos", "music"], NO_SIGNAL);
+  world.keys = createBucketKeys({ storage, storeId, audit, nowMs });
   const shownByDefault = () => world.shown;
-  const objects = createObjects({ storage, keys, audit, nowMs, shownByDefault, partBytesMin });
-  return Object.assign(world, { storage, ring: createRing(new Date(START_MS)), keys, objects });
+  world.objects = createObjects({ storage, keys: world.keys, audit, nowMs, shownByDefault, partBytesMin });
 }
 
 export function bucketEntry(name: string, more: Partial<BucketEntry> = {}): BucketEntry {
