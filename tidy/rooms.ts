@@ -69,7 +69,14 @@ export const ROOMS: readonly Room[] = [
     // What decides in the operator. Pure: no client, file system, clock or randomness of its own.
     name: "operator, pure",
     files: /^operator\/(compile\/|(conditions|kind|rollout)\.|\w+\/(plan|manifests|rotation|schedule)\.)/,
-    imports: ["crds/", "kms/options.ts", "kms/kms.ts", "kms/ring.ts", "dataplane/config/config.ts"],
+    imports: [
+      "crds/",
+      "kms/options.ts",
+      "kms/kms.ts",
+      "kms/ring.ts",
+      "dataplane/config/config.ts",
+      "dataplane/admin/api.ts",
+    ],
     doors: {
       "operator/compile/compile.ts": "the door",
       "operator/conditions.ts": "conditions are the language of every status",
@@ -284,8 +291,12 @@ export const ROOMS: readonly Room[] = [
 /** What tests may load beside what their room may. */
 export const TEST_PACKAGES = ["vitest", "fast-check", "yaml"];
 
+/** Written for tests, though no test themselves: a client that sends what no client would, a program that is killed. */
+const TEST_SUPPORT = /^dataplane\/(http\/rawclient|storage\/filesystem\/crash(-child)?)\.ts$/;
+
 /** What tests of any room may import although it is nobody's door: stand-ins, and the suites that ports come with. */
-export const TEST_DOORS = /^(kms\/local\.ts|dataplane\/storage\/(memory|faults)\.ts|.*\/contract\/[^/]+\.ts)$/;
+export const TEST_DOORS =
+  /^(kms\/local\.ts|dataplane\/storage\/(memory|faults)\.ts|dataplane\/http\/rawclient\.ts|.*\/contract\/[^/]+\.ts)$/;
 
 /** Modules of Node that reach out of the process, start another one or keep data: who may. */
 export const GUARDED_BUILTINS: Readonly<Record<string, RegExp>> = {
@@ -316,7 +327,7 @@ export const PORTS: readonly { readonly contract: string; readonly adapters: rea
 ];
 
 export function isTest(path: string): boolean {
-  return /\.test\.ts$|\/contract\/|^e2e\//.test(path);
+  return /\.test\.ts$|\/contract\/|^e2e\//.test(path) || TEST_SUPPORT.test(path);
 }
 
 export function roomOf(path: string): Room | undefined {
