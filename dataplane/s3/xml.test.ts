@@ -1,0 +1,77 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { codeOf } from "./contract/requests.ts";
+import { element, elementsIn, escapeXml, parseXml, textIn, wrap, xmlDocument, xmlTime } from "./xml.ts";
+
+describe("text in XML", () => {
+  const cases: [text: string, xml: string][] = [
+    ["plain", "plain"],
+    [`a&b<c>d"e'f`, "a&amp;b&lt;c&gt;d&quot;e'f"],
+    ["a\rb\nc\td", "a&#13;b\nc\td"],
+    ["\u0001\u001f", "&#x1;&#x1f;"],
+    ["\uffff\ufffe", "&#xffff;&#xfffe;"],
+    ["ä🎉", "ä🎉"],
+    ["]]>", "]]&gt;"],
+  ];
+  test.each(cases)("%j is escaped", (text, xml) => {
+    expect(escapeXml(text)).toBe(xml);
+    expect(element("Key", text)).toBe(`<Key>${xml}</Key>`);
+  });
+
+  test("comes back as it was, spaces around it apart", () => {
+    const texts = fc.string({ unit: "grapheme-ascii", maxLength: 40 }).map((text) => text.trim());
+    fc.assert(
+      fc.property(texts, (text) => {
+        const root = parseXml(xmlDocument("Root", wrap("A", element("B", text))), "Root");
+        expect(elementsIn(root, "A").map((inner) => textIn(inner, "B"))).toEqual([text]);
+      }),
+    );
+  });
+});
+
+test("times are whole seconds", () => expect(xmlTime(1_764_000_000_999)).toBe("2025-11-24T16:00:00.000Z"));
+
+describe("a document", () => {
+  test("is read: declaration, name space, comments, numeric entities", () => {
+    const text = `<?xml version="1.0" encoding="UTF-8"?>
+      <Root xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><!-- one -->
+        <Part><ETag>&quot;a&#45;1&#x22;</ETag><N> 1 </N></Part><Part><ETag>x</ETag></Part></Root>`;
+    const parts = elementsIn(parseXml(text, "Root"), "Part");
+    expect(parts.map((part) => textIn(part, "ETag"))).toEqual(['"a-1"', "x"]);
+    expect(textIn(parts[0] ?? {}, "N")).toBe("1");
+    expect(textIn(parts[1] ?? {}, "N")).toBeUndefined();
+  });
+
+  const refusals: Record<string, string> = {
+    nothing: "",
+    "no XML": "hello",
+    "an element that is not closed": "<Root><a></Root>",
+    "two roots": "<Root/><Root/>",
+    "another root": "<Other/>",
+    "a document type": '<!DOCTYPE Root [<!ENTITY a "b">]><Root>&a;</Root>',
+    CDATA: "<Root><![CDATA[x]]></Root>",
+    "a name that reaches into objects": "<Root><__proto__>x</__proto__></Root>",
+    "elements without end": `<Root>${"<a>".repeat(5000)}${"</a>".repeat(5000)}</Root>`,
+  };
+  test.each(Object.entries(refusals))("is refused: %s", (_name, text) => {
+    expect(codeOf(() => parseXml(text, "Root"))).toBe("MalformedXML");
+  });
+
+  test("is refused where one text is wanted and two come, or elements", () => {
+    const root = parseXml("<Root><A>1</A><A>2</A><B><C>1</C></B><D>t</D></Root>", "Root");
+    expect(codeOf(() => textIn(root, "A"))).toBe("MalformedXML");
+    expect(codeOf(() => textIn(root, "B"))).toBe("MalformedXML");
+    expect(codeOf(() => elementsIn(root, "D"))).toBe("MalformedXML");
+  });
+
+  test("is parsed or refused, whatever it is", () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: fc.constantFrom("<", ">", "/", "a", "&", ";", "!", "-", '"', " ", "="), maxLength: 200 }),
+        (text) => {
+          expect(["MalformedXML", "none"]).toContain(codeOf(() => parseXml(text, "a")));
+        },
+      ),
+    );
+  });
+});
