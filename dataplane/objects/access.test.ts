@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { localKey } from "../../kms/contract/localkey.ts";
 import type { Principal } from "../access/access.ts";
 import type { Call } from "../call.ts";
 import type { Permission } from "../config/config.ts";
@@ -65,7 +66,7 @@ describe.each(ROWS)("%s()", (name, permission, run) => {
     ["belongs to another bucket", ofMusic(credentialWith(...ALL))],
   ];
   test.each(refused)("is refused to who %s, and says so in the audit line", async (_who, principal) => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(1)), putWanted());
     const before = await state(world);
     expect(await codeOf(run(world.objects, callOf(world, { principal })))).toBe("AccessDenied");
@@ -74,14 +75,14 @@ describe.each(ROWS)("%s()", (name, permission, run) => {
   });
 
   test("does what it should for who has just this permission", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(1)), putWanted());
     const code = await codeOf(run(world.objects, callOf(world, { principal: credentialWith(permission) })));
     expect(code).toBe(["putPart", "completeUpload", "abortUpload", "parts"].includes(name) ? "NoSuchUpload" : "done");
   });
 
   test("knows no bucket that the configuration does not have, or that is being emptied", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const principal = credentialWith(...ALL);
     const going = [bucketEntry("photos", { state: "empty-and-remove" })];
     expect(await codeOf(run(world.objects, callOf(world, { principal, buckets: [] })))).toBe("NoSuchBucket");
@@ -89,7 +90,7 @@ describe.each(ROWS)("%s()", (name, permission, run) => {
   });
 
   test("serves a bucket that is to be removed once it is empty", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(1)), putWanted());
     const buckets = [bucketEntry("photos", { state: "remove-if-empty" })];
     expect(await codeOf(run(world.objects, callOf(world, { principal: credentialWith(...ALL), buckets })))).not.toBe(
@@ -99,7 +100,7 @@ describe.each(ROWS)("%s()", (name, permission, run) => {
 });
 
 test("that an object does not exist is told only to who may list", async () => {
-  const world = await createWorld();
+  const world = await createWorld(localKey());
   for (const [permissions, code] of [
     [["Read", "List"], "NoSuchKey"],
     [["Read"], "AccessDenied"],

@@ -57,7 +57,7 @@ export async function planEncryption(
 }
 
 /** The KMS key that the bucket writes with, as requests and answers name it. */
-export function writingKmsKeyId(call: Call, bucket: BucketEntry): string | undefined {
+function writingKmsKeyId(call: Call, bucket: BucketEntry): string | undefined {
   return call.snapshot.providers.get(bucket.keys[0]?.provider ?? "")?.kmsKeyId;
 }
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { localKey } from "../../kms/contract/localkey.ts";
 import {
   bodyOf,
   callOf,
@@ -17,7 +18,7 @@ const CHUNK = 16_384;
 describe("ranges", () => {
   test("are exact at every chunk edge", async () => {
     for (const count of [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK - 1]) {
-      const world = await createWorld();
+      const world = await createWorld(localKey());
       const bytes = plainBytes(count);
       await world.objects.put(callOf(world), PHOTO, bodyOf(bytes), putWanted());
       const near = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, count - 1].filter((at) => at < count);
@@ -31,7 +32,7 @@ describe("ranges", () => {
   });
 
   test("equal a slice, whatever the size and wherever they lie", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 5 * CHUNK }),
@@ -53,7 +54,7 @@ describe("ranges", () => {
 
   test("small ones read only the chunks that they touch", async () => {
     let readBytes = 0;
-    const world = await createWorld({
+    const world = await createWorld(localKey(), {
       around: (storage) => {
         const inner = storage.read.bind(storage);
         storage.read = (entry, from, to, signal) => {
@@ -69,7 +70,7 @@ describe("ranges", () => {
   });
 
   test("say what they are, and the whole says that it is whole", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(10)), putWanted());
     const wanted = getWanted({ kind: "bytes", first: 2, last: 5 });
     const reading = await world.objects.get(callOf(world), PHOTO, wanted);
@@ -89,7 +90,7 @@ describe("ranges", () => {
 
 describe("a reading", () => {
   test("finishes with the object that it began with, though the name is overwritten and removed", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const bytes = plainBytes(3 * 2 ** 20);
     await world.objects.put(callOf(world), PHOTO, bodyOf(bytes), putWanted());
     const reading = await world.objects.get(callOf(world), PHOTO, getWanted());
@@ -101,7 +102,7 @@ describe("a reading", () => {
   });
 
   test("comes in blocks of at most a megabyte or so", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(5 * 2 ** 20)), putWanted());
     const reading = await world.objects.get(callOf(world), PHOTO, getWanted());
     for await (const block of reading) {
@@ -110,7 +111,7 @@ describe("a reading", () => {
   });
 
   test("writes its audit line when its bytes have gone", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(50)), putWanted());
     const before = world.audit.length;
     const reading = await world.objects.get(callOf(world), PHOTO, getWanted());
@@ -124,7 +125,7 @@ describe("a reading", () => {
 
   test.each(["closed", "left"])("that is %s early says so, once, and lets go of the storage", async (how) => {
     let open = 0;
-    const world = await createWorld({
+    const world = await createWorld(localKey(), {
       around: (storage) => {
         const inner = storage.read.bind(storage);
         storage.read = async function* (entry, from, to, signal) {
@@ -154,7 +155,7 @@ describe("a reading", () => {
   });
 
   test("ends with the call", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(4 * 2 ** 20)), putWanted());
     const aborting = new AbortController();
     const reading = await world.objects.get(callOf(world, { signal: aborting.signal }), PHOTO, getWanted());
@@ -167,7 +168,7 @@ describe("a reading", () => {
 
 describe("conditions of a read", () => {
   test("are judged for GET and HEAD alike, and spare the body", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const { etag } = await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(9)), putWanted());
     const rows = [
       [{ ifMatch: [etag] }, "done"],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { localKey } from "../../kms/contract/localkey.ts";
 import { bodyOf, callOf, createWorld, plainBytes, putWanted, type World } from "./contract/world.ts";
 import { afterOf, lastOf } from "./list.ts";
 
@@ -14,7 +15,7 @@ async function fill(world: World, names: readonly string[] = NAMES): Promise<voi
 
 describe("a listing", () => {
   test("gives names in the order of their bytes, each with what is sealed of it", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await fill(world, [...NAMES].reverse());
     const page = await world.objects.list(callOf(world), "photos", EVERY);
     expect(page.objects.map(({ ref }) => ref.name)).toEqual(NAMES);
@@ -24,7 +25,7 @@ describe("a listing", () => {
   });
 
   test.each([1, 2, 3, 4])("page by page of %i gives each name and each common prefix once", async (limit) => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await fill(world);
     const seen: string[] = [];
     let after = "";
@@ -40,7 +41,7 @@ describe("a listing", () => {
   });
 
   test("below a prefix, and none at all", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await fill(world);
     const below = await world.objects.list(callOf(world), "photos", { ...EVERY, prefix: "a/", delimiter: "/" });
     expect([below.objects.map(({ ref }) => ref.name), below.prefixes]).toEqual([["a/b", "a/d"], ["a/b/"]]);
@@ -50,7 +51,7 @@ describe("a listing", () => {
   });
 
   test("of more names than are opened at once is whole", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const names = Array.from({ length: 300 }, (_, index) => `n${String(index).padStart(3, "0")}`);
     await fill(world, names);
     const page = await world.objects.list(callOf(world), "photos", EVERY);

@@ -9,6 +9,7 @@ import { removeObject } from "./remove.ts";
 import type { ObjectStore } from "./store.ts";
 import { abortUpload, createUpload, listUploads } from "./uploads.ts";
 
+export type { ObjectRef, Page, PartRef, UploadRef } from "../storage/storage.ts";
 export type { DefaultShown, ObjectsNeeds } from "./needs.ts";
 export type * from "./store.ts";
 

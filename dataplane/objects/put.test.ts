@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { localKey } from "../../kms/contract/localkey.ts";
 import type { ChecksumAlgorithm } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { Failure } from "../failure.ts";
@@ -34,7 +35,7 @@ describe("a body comes back as it was", () => {
   const edges = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + 1];
   const long = [2 ** 20 - 1, 2 ** 20, 2 ** 20 + 1, 3 * 2 ** 20 + 5];
   test.each([...edges, ...long])("of %i bytes", async (count) => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const bytes = plainBytes(count);
     const info = await world.objects.put(callOf(world), PHOTO, bodyOf(bytes), putWanted());
     expect(info.sizeBytes).toBe(count);
@@ -49,7 +50,7 @@ describe("a body comes back as it was", () => {
     ["a context of the bucket", { context: { team: "a" }, keyMode: "object" }],
   ];
   test.each(modes)("with %s", async (_sentence, more) => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const buckets = [bucketEntry("photos", more)];
     const bytes = plainBytes(2 ** 20 + 3);
     const info = await world.objects.put(callOf(world, { buckets }), PHOTO, bodyOf(bytes), putWanted());
@@ -58,7 +59,7 @@ describe("a body comes back as it was", () => {
   });
 
   test("however it comes cut", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await fc.assert(
       fc.asyncProperty(fc.nat(70_000), fc.integer({ min: 200, max: 40_000 }), async (count, stepBytes) => {
         const bytes = plainBytes(count, stepBytes);
@@ -70,7 +71,7 @@ describe("a body comes back as it was", () => {
   });
 
   test("byte by byte", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const bytes = plainBytes(CHUNK + 10);
     await world.objects.put(callOf(world), PHOTO, bodyOf(bytes, { stepBytes: 1, plainBytes: undefined }), putWanted());
     expect(Buffer.compare(await read(world, PHOTO), bytes)).toBe(0);
@@ -79,7 +80,7 @@ describe("a body comes back as it was", () => {
 
 describe("what is kept with an object", () => {
   test("is answered by put and by head alike", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const wanted: Partial<PutWanted> = {
       headers: new Map([
         ["content-type", "text/plain"],
@@ -88,7 +89,7 @@ describe("what is kept with an object", () => {
       tags: new Map([["k", "v"]]),
       encryption: {
         shown: "aws:kms",
-        kmsKeyId: world.ring.id,
+        kmsKeyId: world.key.kmsKeyId,
         context: new Map([["purpose", "test"]]),
         bucketKeyEnabled: undefined,
       },
@@ -103,7 +104,7 @@ describe("what is kept with an object", () => {
       headers: wanted.headers,
       tags: wanted.tags,
       shown: "aws:kms",
-      kmsKeyId: world.ring.id,
+      kmsKeyId: world.key.kmsKeyId,
       bucketKeyEnabled: false,
       context: new Map([["purpose", "test"]]),
       partsCount: undefined,
@@ -115,7 +116,7 @@ describe("what is kept with an object", () => {
   });
 
   test("an ETag is the MD5 for who is shown AES256, else 32 digits and -1 that no MD5 has", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const md5 = createHash("md5").update(plainBytes(5)).digest("hex");
     const put = () => world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(5)), putWanted());
     const opaque = await put();
@@ -127,7 +128,7 @@ describe("what is kept with an object", () => {
   });
 
   test("plaintext is stored only where setting and configuration agree on it", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     world.shown = "none";
     const marker = Buffer.from("MARKER-OF-PLAINTEXT");
     const stored = async (allowPlaintext: boolean) => {
@@ -198,7 +199,7 @@ describe("put() refuses, and stores nothing,", () => {
     ],
   ];
   test.each(rows)("%s", async (_sentence, body, wanted, code) => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     expect(await codeOf(world.objects.put(callOf(world), PHOTO, body(), putWanted(wanted)))).toBe(code);
     expect(await world.storage.find(PHOTO, new AbortController().signal)).toBeUndefined();
     const last = world.audit.at(-1);
@@ -206,7 +207,7 @@ describe("put() refuses, and stores nothing,", () => {
   });
 
   test("a body whose request was aborted", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const aborting = new AbortController();
     const body = {
       ...bodyOf(bytes, { plainBytes: undefined }),
@@ -222,7 +223,7 @@ describe("put() refuses, and stores nothing,", () => {
   });
 
   test("a failing condition before the first byte of the body is asked for", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(bytes), putWanted());
     let asked = false;
     const body = {
@@ -241,7 +242,7 @@ describe("put() refuses, and stores nothing,", () => {
 
 describe("conditions hold until the commit", () => {
   test("of many creations at once exactly one succeeds", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const puts = Array.from({ length: WRITERS }, (_, seed) =>
       codeOf(
         world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(10, seed)), putWanted({ conditions: ONLY_NEW })),
@@ -252,7 +253,7 @@ describe("conditions hold until the commit", () => {
   });
 
   test("of many replacements of one state exactly one succeeds", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const { etag } = await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(10)), putWanted());
     const conditions = { ifMatch: etag, ifNoneMatch: undefined };
     const puts = Array.from({ length: WRITERS }, (_, seed) =>
@@ -263,7 +264,7 @@ describe("conditions hold until the commit", () => {
 
   test("a commit that was overtaken is judged again, and the body is not asked for twice", async () => {
     let overtaken = 0;
-    const world = await createWorld({ around: (storage) => overtaking(storage, () => overtaken++ < 3) });
+    const world = await createWorld(localKey(), { around: (storage) => overtaking(storage, () => overtaken++ < 3) });
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(10)), putWanted());
     const put = world.objects.put(
       callOf(world),
@@ -277,7 +278,7 @@ describe("conditions hold until the commit", () => {
   });
 
   test("a commit that is overtaken for ever ends in a conflict", async () => {
-    const world = await createWorld({ around: (storage) => overtaking(storage, () => true) });
+    const world = await createWorld(localKey(), { around: (storage) => overtaking(storage, () => true) });
     const put = world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(10)), putWanted({ conditions: ONLY_NEW }));
     expect(await codeOf(put)).toBe("ConditionalRequestConflict");
   });
@@ -298,7 +299,7 @@ function overtaking(storage: Storage, when: () => boolean): Storage {
 }
 
 test("the digests that the client announced are kept, but for Content-MD5", async () => {
-  const world = await createWorld();
+  const world = await createWorld(localKey());
   const bytes = plainBytes(10);
   const announced = new Map<ChecksumAlgorithm, Uint8Array>(
     (["MD5", "CRC32C", "CRC64NVME"] as const).map((algorithm) => [algorithm, digestOf(algorithm, bytes)]),

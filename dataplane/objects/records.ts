@@ -79,7 +79,7 @@ export function objectSource(
 }
 
 /** All but what names the body. */
-export function objectContents(encryption: Encryption, described: Described, measured: Measured): Contents<"object"> {
+function objectContents(encryption: Encryption, described: Described, measured: Measured): Contents<"object"> {
   const { sizeBytes, etag, checksums, modifiedMs } = measured;
   return {
     ...earlyContents(encryption, described, modifiedMs),
@@ -171,7 +171,7 @@ export function isPartListHead(head: Uint8Array): boolean {
   return !isPlaintextHead(head) && head[USE_OFFSET] === PART_LIST_USE;
 }
 
-export function envelopeOf(entry: Pick<Entry, "envelope">): Uint8Array {
+function envelopeOf(entry: Pick<Entry, "envelope">): Uint8Array {
   if (entry.envelope === undefined)
     throw new EnvelopeError("Missing", "The storage gave an entry without its envelope");
   return entry.envelope;

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
+import { localKey } from "../../kms/contract/localkey.ts";
 import { bodyOf, callOf, codeOf, createWorld, PHOTO, plainBytes, putWanted, read } from "./contract/world.ts";
 
 test("removes an object, and what is absent is removed already", async () => {
-  const world = await createWorld();
+  const world = await createWorld(localKey());
   await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(1)), putWanted());
   for (let round = 0; round < 2; round += 1) {
     expect(await codeOf(world.objects.remove(callOf(world), PHOTO, { ifMatch: undefined }))).toBe("done");
@@ -11,7 +12,7 @@ test("removes an object, and what is absent is removed already", async () => {
 });
 
 test("removes only what If-Match names", async () => {
-  const world = await createWorld();
+  const world = await createWorld(localKey());
   const remove = (ifMatch: string) => codeOf(world.objects.remove(callOf(world), PHOTO, { ifMatch }));
   expect(await remove("x")).toBe("NoSuchKey");
   const { etag } = await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(1)), putWanted());
@@ -22,7 +23,7 @@ test("removes only what If-Match names", async () => {
 });
 
 test("never removes what replaced the object that If-Match named", async () => {
-  const world = await createWorld();
+  const world = await createWorld(localKey());
   const { etag } = await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(1)), putWanted());
   const [removed, replaced] = await Promise.all([
     codeOf(world.objects.remove(callOf(world), PHOTO, { ifMatch: etag })),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { bodyIdOf, bucketKeyIdOf, sealEnvelope } from "../../envelope/envelope.ts";
-import { createRing } from "../../kms/ring.ts";
+import { localKey } from "../../kms/contract/localkey.ts";
 import type { Call } from "../call.ts";
 import { Failure } from "../failure.ts";
 import type { Entry } from "../storage/storage.ts";
@@ -31,7 +31,7 @@ interface Attacked {
 
 async function createAttacked(): Promise<Attacked> {
   const attacked = { edits: {} as Edits };
-  const world = await createWorld({ around: tamperingWith(() => attacked.edits) });
+  const world = await createWorld(localKey(), { around: tamperingWith(() => attacked.edits) });
   return Object.assign(attacked, { world });
 }
 
@@ -375,7 +375,7 @@ describe("a bucket key", () => {
     };
 
   async function withKeys(): Promise<World> {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(5)), putWanted());
     await world.objects.put(callOf(world), { bucket: "music", name: "m" }, bodyOf(plainBytes(5)), putWanted());
     return world;
@@ -427,7 +427,7 @@ describe("a bucket key", () => {
 
   test("of a source that the configuration does not allow is not asked for", async () => {
     const world = await withKeys();
-    const elsewhere = Object.assign(Object.create(world) as World, { ring: createRing(new Date(0)) });
+    const elsewhere = Object.assign(Object.create(world) as World, { key: localKey() });
     const call = () => callOf(elsewhere, { buckets: [bucketEntry("photos")] });
     for (const outcome of await outcomes(world, call)) {
       expect(["answered", "NoSuchKey", "NoSuchBucket"]).not.toContain(outcome);

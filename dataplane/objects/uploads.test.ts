@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { localKey } from "../../kms/contract/localkey.ts";
 import type { ChecksumAlgorithm } from "../call.ts";
 import {
   bodyOf,
@@ -55,7 +56,7 @@ function digestOf(algorithm: ChecksumAlgorithm, bytes: Uint8Array): Uint8Array {
 
 describe("an upload in parts", () => {
   test("becomes one object of its parts in the listed order, with gaps and unlisted parts left out", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world, { headers: new Map([["content-type", "text/plain"]]) });
     const one = await putPart(world, upload, 1, plainBytes(3 * CHUNK, 1));
     await putPart(world, upload, 2, plainBytes(10, 2));
@@ -72,7 +73,7 @@ describe("an upload in parts", () => {
   });
 
   test("answers every range as a slice of the whole, also across parts", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world);
     const sizes = [CHUNK, 1, 2 * CHUNK - 1, CHUNK + 1];
     const bodies = sizes.map((size, index) => plainBytes(size, index));
@@ -90,7 +91,7 @@ describe("an upload in parts", () => {
   });
 
   test("of a single part keeps a part count and an opaque ETag of one part", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world);
     const info = await complete(world, upload, [await putPart(world, upload, 7, plainBytes(5))]);
     expect([info.etag.slice(32), info.partsCount]).toEqual(["-1", 1]);
@@ -98,7 +99,7 @@ describe("an upload in parts", () => {
   });
 
   test("has MD5 ETags if AES256 was asked for", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const encryption = {
       shown: "AES256",
       kmsKeyId: undefined,
@@ -117,7 +118,7 @@ describe("an upload in parts", () => {
   });
 
   test.each(["bucket", "object"] as const)("works with key mode %s and plaintext parts alike", async (keyMode) => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const buckets = [bucketEntry("photos", { keyMode, allowPlaintext: keyMode === "bucket", algorithm: "Auto" })];
     world.shown = keyMode === "bucket" ? "none" : "aws:kms";
     const call = callOf(world, { buckets });
@@ -137,7 +138,7 @@ describe("an upload in parts", () => {
   });
 
   test("takes the last of two attempts at a part", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world);
     const before = await putPart(world, upload, 1, plainBytes(100, 1));
     const after = await putPart(world, upload, 1, plainBytes(100, 1));
@@ -164,7 +165,7 @@ describe("completeUpload() refuses", () => {
     ["to replace what does not exist", [1, 2], { conditions: { ifMatch: "x", ifNoneMatch: undefined } }, "NoSuchKey"],
   ];
   test.each(rows)("%s", async (_sentence, numbers, more, code) => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world);
     const parts = new Map<number, CompletedPart>([[3, { partNumber: 3, etag: "x", checksums: new Map() }]]);
     for (const number of [1, 2]) parts.set(number, await putPart(world, upload, number, plainBytes(20, number)));
@@ -174,7 +175,7 @@ describe("completeUpload() refuses", () => {
   });
 
   test("a part under 5 MiB that is not the last", async () => {
-    const world = await createWorld({ partBytesMin: 30 });
+    const world = await createWorld(localKey(), { partBytesMin: 30 });
     const upload = await begin(world);
     const parts = [await putPart(world, upload, 1, plainBytes(29)), await putPart(world, upload, 2, plainBytes(1))];
     expect(await codeOf(complete(world, upload, parts))).toBe("EntityTooSmall");
@@ -183,7 +184,7 @@ describe("completeUpload() refuses", () => {
   });
 
   test("gaps where the checksum is composite, but not where it is that of the whole", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     for (const [kind, code] of [
       ["composite", "InvalidPart"],
       ["whole", "done"],
@@ -208,7 +209,7 @@ describe("checksums of an upload", () => {
     ["SHA256", "whole", "InvalidRequest"],
   ];
   test.each(choices)("%s, %s", async (algorithm, kind, code) => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     expect(await codeOf(begin(world, { checksum: { algorithm, kind } }))).toBe(code);
     if (code !== "done") return;
     const upload = await begin(world, { checksum: { algorithm, kind } });
@@ -241,7 +242,7 @@ describe("checksums of an upload", () => {
   });
 
   test("a part with another algorithm than the upload's is refused, Content-MD5 is not", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const { ref } = await begin(world, { checksum: { algorithm: "CRC32", kind: "composite" } });
     const bytes = plainBytes(10);
     const announcing = (algorithm: ChecksumAlgorithm) =>
@@ -254,7 +255,7 @@ describe("checksums of an upload", () => {
   });
 
   test("combineWhole() is what completeUpload() answers for a part of a megabyte and an empty one", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world, { checksum: { algorithm: "CRC64NVME", kind: "whole" } });
     const bytes = plainBytes(2 ** 20);
     const parts = [await putPart(world, upload, 1, bytes), await putPart(world, upload, 2, new Uint8Array(0))];
@@ -268,7 +269,7 @@ describe("checksums of an upload", () => {
 
 describe("the end of an upload", () => {
   test("the same Complete again gives the same answer, also after the object was replaced; another gives NoSuchUpload", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world);
     const parts = [await putPart(world, upload, 1, plainBytes(20)), await putPart(world, upload, 2, plainBytes(9))];
     const info = await complete(world, upload, parts);
@@ -281,7 +282,7 @@ describe("the end of an upload", () => {
   });
 
   test("two identical Completes at once get the same answer", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world);
     const parts = [await putPart(world, upload, 1, plainBytes(20))];
     const [one, other] = await Promise.all([complete(world, upload, parts), complete(world, upload, parts)]);
@@ -291,7 +292,7 @@ describe("the end of an upload", () => {
   test.each(["completed", "aborted", "unknown"])(
     "an upload that is %s takes no part, no abort and no listing",
     async (end) => {
-      const world = await createWorld();
+      const world = await createWorld(localKey());
       const upload = await begin(world);
       const part = await putPart(world, upload, 1, plainBytes(20));
       if (end === "completed") await complete(world, upload, [part]);
@@ -308,7 +309,7 @@ describe("the end of an upload", () => {
   );
 
   test("conditions are judged at the commit: of two creations one is refused", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world);
     const parts = [await putPart(world, upload, 1, plainBytes(20))];
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(3)), putWanted());
@@ -324,7 +325,7 @@ const EVERY = { prefix: "", delimiter: "", after: "", limit: 1000 };
 
 describe("listings of uploads and parts", () => {
   test("parts come by number, page by page, with how the upload is encrypted", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const upload = await begin(world);
     for (const number of [3, 1, 2]) await putPart(world, upload, number, plainBytes(number));
     const first = await world.objects.parts(callOf(world), upload.ref, 0, 2);
@@ -339,7 +340,7 @@ describe("listings of uploads and parts", () => {
   });
 
   test("uploads come by name and id, page by page", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     for (const name of ["b", "a", "b", "c/d"]) {
       await world.objects.createUpload(callOf(world), { bucket: "photos", name }, putWanted());
     }
@@ -358,7 +359,7 @@ describe("listings of uploads and parts", () => {
   });
 
   test("a part number outside 1 … 10,000 is refused before its body is read", async () => {
-    const world = await createWorld();
+    const world = await createWorld(localKey());
     const { ref } = await begin(world);
     for (const partNumber of [0, 10_001, 1.5]) {
       const put = world.objects.putPart(callOf(world), { ...ref, partNumber }, bodyOf(plainBytes(1)));

@@ -1,10 +1,8 @@
 /** What the tests of this room share: a store over memory with real keys of a Local ring, callers, bodies and questions. */
-import { createLocalKms } from "../../../kms/local.ts";
-import { createRing, printRing, type Ring } from "../../../kms/ring.ts";
 import type { Principal } from "../../access/access.ts";
 import type { AuditEvent } from "../../audit/audit.ts";
 import type { Body, Call, ChecksumAlgorithm, Digests } from "../../call.ts";
-import { type BucketEntry, defaultSettings, type Permission } from "../../config/config.ts";
+import { type BucketEntry, defaultSettings, type Permission, type ProviderEntry } from "../../config/config.ts";
 import { Failure } from "../../failure.ts";
 import { type BucketKeys, createBucketKeys, openStoreId } from "../../keys/keys.ts";
 import type { Snapshot } from "../../snapshot.ts";
@@ -12,13 +10,13 @@ import { createMemoryStorage } from "../../storage/memory.ts";
 import type { ObjectRef, Storage } from "../../storage/storage.ts";
 import { createObjects, type DefaultShown, type GetWanted, type ObjectStore, type PutWanted } from "../objects.ts";
 
-export const START_MS = 1_764_000_000_000;
+const START_MS = 1_764_000_000_000;
 const NO_SIGNAL = new AbortController().signal;
 
 export interface World {
   readonly storage: Storage;
   readonly audit: AuditEvent[];
-  readonly ring: Ring;
+  readonly key: KeyOfBuckets;
   readonly partBytesMin: number;
   keys: BucketKeys;
   objects: ObjectStore;
@@ -26,21 +24,29 @@ export interface World {
   shown: DefaultShown;
 }
 
+/** What all buckets write with. */
+export interface KeyOfBuckets {
+  readonly kms: Kms;
+  readonly kmsKeyId: string;
+  readonly options: ProviderEntry["options"];
+}
+
+type Kms = Snapshot["kms"] extends ReadonlyMap<string, infer Client> ? Client : never;
+
 export interface WorldOptions {
   /** Around the storage in memory. */
   readonly around?: (storage: Storage) => Storage;
   readonly partBytesMin?: number;
 }
 
-export async function createWorld({ around, partBytesMin = 0 }: WorldOptions = {}): Promise<World> {
+export async function createWorld(key: KeyOfBuckets, { around, partBytesMin = 0 }: WorldOptions = {}): Promise<World> {
   const clock = { nowMs: START_MS };
   const memory = createMemoryStorage(() => clock.nowMs);
   for (const bucket of ["photos", "music"]) await memory.createBucket(bucket, NO_SIGNAL);
   const storage = around?.(memory) ?? memory;
-  const ring = createRing(new Date(START_MS));
   const world: World = Object.assign(clock, {
     storage,
-    ring,
+    key,
     partBytesMin,
     audit: [],
     shown: "aws:kms" as const,
@@ -111,14 +117,14 @@ export function callOf(world: World, options: CallOptions = {}): Call {
   };
 }
 
-function snapshotOf({ ring }: World, buckets: readonly BucketEntry[]): Snapshot {
+function snapshotOf({ key }: World, buckets: readonly BucketEntry[]): Snapshot {
   const provider = {
     revision: 1,
     resource: "KmsProvider local",
     madeFrom: [],
     name: "local",
-    options: { type: "Local" as const, ring: printRing(ring) },
-    kmsKeyId: ring.id,
+    options: key.options,
+    kmsKeyId: key.kmsKeyId,
     timeoutMs: 1000,
     cache: { ttlMs: 60_000, maxEntries: 100, negativeTtlMs: 0 },
   };
@@ -137,7 +143,7 @@ function snapshotOf({ ring }: World, buckets: readonly BucketEntry[]): Snapshot 
     credentials: new Map(),
     buckets: new Map(buckets.map((bucket) => [bucket.name, bucket])),
     providers: new Map([["local", provider]]),
-    kms: new Map([["local", createLocalKms(ring)]]),
+    kms: new Map([["local", key.kms]]),
     openFailures: new Map(),
   };
 }
