@@ -129,7 +129,7 @@ export class ChunkOpening {
 
   /** `Tampered` if a chunk is missing or incomplete. */
   end(): void {
-    if (this.#chunk !== this.#endChunk || this.#decipher !== undefined) {
+    if (this.#chunk !== this.#endChunk) {
       throw new EnvelopeError("Tampered", `The segment ends in chunk ${this.#chunk}, before its end`);
     }
   }

@@ -11,7 +11,7 @@ import { CHUNK_LOG2_MAX, CHUNK_LOG2_MIN, HEAD_BYTES } from "./sizes.ts";
 import { openSmall, sealSmallInto, smallSealedBytes } from "./small.ts";
 
 export { ZERO_ID } from "./datakey.ts";
-export type { Checksum, Etag, Fields, KeptField, ReadFields, SealedKey, Shown } from "./fields.ts";
+export type { Checksum, Etag, Fields, ReadFields, SealedKey, Shown } from "./fields.ts";
 
 /**
  * Where an envelope is stored. Never read from it: the caller says it, and an envelope of any other place does not open.

@@ -191,6 +191,7 @@ describe("a sealer", () => {
     ["chunks of 2^13 bytes", () => createSealer({ ...spec, chunkLog2: 13 })],
     ["chunks of 2^21 bytes", () => createSealer({ ...spec, chunkLog2: 21 })],
     ["part 10,001", () => createSealer({ ...spec, partNumber: 10_001 })],
+    ["more than 2^32 chunks", () => createSealer(spec).next([{ length: 2 ** 46 } as Uint8Array], true)],
     ["a job that was cut", () => runSeal({ ...wholeChunkJob(), plain: [Buffer.alloc(5)] })],
   ])("refuses %s as a mistake of the caller", (_, mistake) => {
     expect(mistake).toThrow(/Mistake in the calling code/);

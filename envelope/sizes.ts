@@ -45,7 +45,7 @@ export function chunkCount(plainBytes: number, chunkLog2: number): number {
 }
 
 /** Where a chunk starts in its segment. */
-export function chunkOffset(chunk: number, chunkLog2: number): number {
+function chunkOffset(chunk: number, chunkLog2: number): number {
   return HEADER_BYTES + chunk * (2 ** chunkLog2 + TAG_BYTES);
 }
 
