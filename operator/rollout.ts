@@ -1,6 +1,7 @@
 // What pods say of themselves, as plain data, and what that means for an entry of their configuration. Pure; pods.ts
 // asks them.
 
+import type { JobState } from "../dataplane/admin/api.ts";
 import { no, unknown, type Verdict, yes } from "./conditions.ts";
 
 /** The answer of one pod; `ready` is false for one that does not answer. */
@@ -14,7 +15,7 @@ export interface PodFacts {
   /** Of a newer document that it refused. */
   readonly refused: string | undefined;
   readonly providers: readonly PodProvider[];
-  readonly jobs: readonly PodJob[];
+  readonly jobs: readonly JobState[];
 }
 
 export interface PodProvider {
@@ -22,28 +23,6 @@ export interface PodProvider {
   readonly canWrap: boolean;
   readonly canUnwrap: boolean;
   readonly failure: string | undefined;
-}
-
-/** What takes long, as its record says. `wish` is the entry's rewrapWish that it works for. */
-export interface PodJob {
-  readonly kind: string;
-  readonly bucket: string;
-  readonly wish: string;
-  readonly state: "running" | "done" | "failed";
-  readonly counts: JobCounts;
-  readonly startedMs: number | undefined;
-  readonly completedMs: number | undefined;
-  readonly oldestKeyVersion: string | undefined;
-  readonly failure: string | undefined;
-}
-
-export interface JobCounts {
-  readonly scanned: number;
-  readonly rewrapped: number;
-  readonly current: number;
-  readonly excluded: number;
-  readonly conflict: number;
-  readonly failed: number;
 }
 
 /** Whether every ready pod, and there is one, runs `revision` or a later one. */
@@ -87,23 +66,37 @@ export function podWithoutKey(pods: readonly PodFacts[], provider: string): stri
 }
 
 /** The newest record of the bucket's rewrap for that wish, whichever pod tells of it. */
-export function rewrapOf(pods: readonly PodFacts[], bucket: string, wish: string): PodJob | undefined {
+export function rewrapOf(pods: readonly PodFacts[], bucket: string, wish: string): JobState | undefined {
   const jobs = pods.flatMap((pod) => pod.jobs);
   const ours = jobs.filter((job) => job.kind === "rewrap" && job.bucket === bucket && job.wish === wish);
   return ours.find((job) => job.state === "done") ?? ours[0];
 }
 
+/** Whether the sweep brought every record over, so that nothing needs what the bucket is leaving. */
+export function isCompleteSweep(job: JobState): boolean {
+  return job.state === "done" && job.counts.failed === 0 && job.counts.excluded === 0;
+}
+
+/** The wish of the bucket's last complete sweep, as far as a pod tells of one. */
+export function sweptWishOf(pods: readonly PodFacts[], bucket: string): string | undefined {
+  const jobs = pods.flatMap((pod) => pod.jobs);
+  return jobs.find((job) => job.kind === "rewrap" && job.bucket === bucket && isCompleteSweep(job))?.wish;
+}
+
 /** RewrapComplete. */
-export function rewrapVerdict(job: PodJob | undefined): Verdict {
+export function rewrapVerdict(job: JobState | undefined): Verdict {
   if (job === undefined) {
     return unknown("RewrapComplete", "No pod has told yet how far the rewrap is");
   }
   const { scanned, rewrapped, failed, excluded } = job.counts;
   const done = `${scanned} records looked at, ${rewrapped} of them wrapped again`;
-  if (job.state === "running") return no("RewrapComplete", "RewrapInProgress", `Under way: ${done}`);
-  if (job.state === "failed" || failed > 0) {
-    const why = job.failure === undefined ? "" : `: ${job.failure}`;
-    return no("RewrapComplete", "RewrapFailed", `${failed} records could not be wrapped again${why}`);
+  if (job.state === "blocked") return no("RewrapComplete", "RewrapFailed", `It cannot go on: ${job.reason ?? done}`);
+  if (job.state === "running") {
+    if (failed > 0) {
+      return no("RewrapComplete", "RewrapFailed", `${failed} records could not be wrapped again, and are tried again`);
+    }
+    if (job.reason === undefined) return no("RewrapComplete", "RewrapInProgress", `Under way: ${done}`);
+    return no("RewrapComplete", "RewrapWaiting", `It is tried again: ${job.reason}; ${done}`);
   }
   if (excluded > 0) {
     return no("RewrapComplete", "RewrapFailed", `${excluded} records are wrapped by a key that no provider here has`);

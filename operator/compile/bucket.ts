@@ -12,7 +12,7 @@ const KEYS_MAX = 8;
 
 export interface BucketInputs {
   readonly bucket: EncryptedBucket;
-  /** The KmsProvider that the spec names; undefined: it does not exist. */
+  /** The KmsProvider that the spec names; undefined: it does not exist. Without a version, its key is not known now. */
   readonly provider: { readonly name: string; readonly keyVersion: string | undefined } | undefined;
   /** Every provider that has an entry, now or in the configuration before. */
   readonly providersWithEntry: ReadonlySet<string>;
@@ -28,11 +28,15 @@ export interface BucketInputs {
 export function compileBucket(inputs: BucketInputs): BucketEntry | Finding {
   const { bucket, provider, previous } = inputs;
   const { spec } = bucket;
+  if (spec.suspend) {
+    return previous ?? { finding: "Suspended", message: "spec.suspend is true, and the bucket has never been served" };
+  }
   const wanted = spec.encryption.kmsProviderRef.name;
   if (provider === undefined) {
     return { finding: "ProviderNotFound", message: `KmsProvider "${wanted}" does not exist` };
   }
-  if (provider.keyVersion === undefined || !inputs.providersWithEntry.has(provider.name)) {
+  const wish = rewrapWish(bucket, provider, previous);
+  if (wish === undefined || !inputs.providersWithEntry.has(provider.name)) {
     return { finding: "ProviderNotReady", message: `KmsProvider "${wanted}" has never been ready` };
   }
   const keys = [wanted, ...leaving(inputs, wanted)];
@@ -47,7 +51,7 @@ export function compileBucket(inputs: BucketInputs): BucketEntry | Finding {
     resource: bucketResource(bucket.metadata.name),
     madeFrom: [...inputs.madeFrom],
     keys: keys.map((name) => ({ provider: name, minEpoch: 1 })),
-    rewrapWish: rewrapWish(bucket, provider.name, provider.keyVersion, previous),
+    rewrapWish: wish,
     algorithm: spec.encryption.algorithm,
     keyMode: spec.encryption.keyMode === "Bucket" ? "bucket" : "object",
     chunkBytes: Number(sizeBytes(spec.encryption.chunkSize)) as BucketEntry["chunkBytes"],
@@ -90,12 +94,17 @@ function leaving({ bucket, previous, providersWithEntry, sweptWish }: BucketInpu
 }
 
 /** Provider, generation and version; the version last, since a KMS chooses it. With policy Manual a new version alone is
- *  no new wish. */
-function rewrapWish(bucket: EncryptedBucket, provider: string, version: string, previous: BucketEntry | undefined) {
-  const asked = `${provider}/${bucket.spec.rewrap.generation}/`;
-  const isStill = previous?.rewrapWish.startsWith(asked) === true;
-  if (bucket.spec.rewrap.policy === "Manual" && isStill) return previous.rewrapWish;
-  return `${asked}${version}`;
+ *  no new wish. undefined: nothing can be wished for, since the version is not known. */
+function rewrapWish(
+  { spec }: EncryptedBucket,
+  { name, keyVersion }: { readonly name: string; readonly keyVersion: string | undefined },
+  previous: BucketEntry | undefined,
+): string | undefined {
+  const asked = `${name}/${spec.rewrap.generation}/`;
+  const before = previous?.rewrapWish.startsWith(asked) === true ? previous.rewrapWish : undefined;
+  if (keyVersion === undefined) return before;
+  const isEnough = spec.rewrap.policy === "Manual" && before !== undefined;
+  return isEnough ? before : `${asked}${keyVersion}`;
 }
 
 function stateOf(bucket: EncryptedBucket): BucketEntry["state"] {

@@ -2,7 +2,13 @@
 
 /** What its plan shows, in words for a person. */
 export interface Finding {
-  readonly finding: "ProviderNotFound" | "ProviderNotReady" | "KeyUnusable" | "TypeNotSupported" | "TooManyMoves";
+  readonly finding:
+    | "StoreNotFound"
+    | "ProviderNotFound"
+    | "ProviderNotReady"
+    | "KeyUnusable"
+    | "TooManyMoves"
+    | "Suspended";
   readonly message: string;
 }
 

@@ -3,6 +3,7 @@
 
 import type { EncryptedBucket, EncryptedBucketStatus } from "../../crds/encryptedbucket.ts";
 import { ANNOTATIONS } from "../../crds/names.ts";
+import type { JobState } from "../../dataplane/admin/api.ts";
 import type { BucketEntry } from "../../dataplane/config/config.ts";
 import {
   bucketNameOf,
@@ -25,7 +26,7 @@ import {
   yes,
 } from "../conditions.ts";
 import type { Notice, Plan } from "../kind.ts";
-import { appliedVerdict, type PodFacts, type PodJob, podWithoutKey, rewrapOf, rewrapVerdict } from "../rollout.ts";
+import { appliedVerdict, isCompleteSweep, type PodFacts, podWithoutKey, rewrapOf, rewrapVerdict } from "../rollout.ts";
 
 /** How long a store may be without a ready pod until a bucket says so. */
 const STORE_GRACE_MS = 30_000;
@@ -121,12 +122,12 @@ function podsOf({ store }: ObservedBucket): readonly PodFacts[] {
   return store.kind === "found" ? store.pods : [];
 }
 
-function rewrapJob(observed: ObservedBucket): PodJob | undefined {
+function rewrapJob(observed: ObservedBucket): JobState | undefined {
   const entry = entryOf(observed);
   return entry === undefined ? undefined : rewrapOf(podsOf(observed), entry.name, entry.rewrapWish);
 }
 
-function judge(observed: ObservedBucket, job: PodJob | undefined): Judgement {
+function judge(observed: ObservedBucket, job: JobState | undefined): Judgement {
   const store = storeVerdict(observed);
   const provider = providerVerdict(observed, job);
   const applied = configurationVerdict(observed);
@@ -155,7 +156,7 @@ function storeVerdict({ bucket, store, holder }: ObservedBucket): Verdict {
   return no("StoreReady", "StoreNotReady", `No pod of the store is ready${why === undefined ? "" : `: ${why}`}`);
 }
 
-function providerVerdict(observed: ObservedBucket, job: PodJob | undefined): Verdict {
+function providerVerdict(observed: ObservedBucket, job: JobState | undefined): Verdict {
   const { compiled, provider } = observed;
   const name = observed.bucket.spec.encryption.kmsProviderRef.name;
   if (provider === undefined) {
@@ -216,7 +217,7 @@ function actionsOf({ bucket, credentials, secretNames }: ObservedBucket): Bucket
 
 function statusOf(
   observed: ObservedBucket,
-  job: PodJob | undefined,
+  job: JobState | undefined,
   conditions: NonNullable<EncryptedBucketStatus["conditions"]>,
   generation: number,
   now: Date,
@@ -244,10 +245,10 @@ function statusOf(
 
 /** Names a provider and a version only after a sweep has brought every record to them; a bucket that never had one
  *  begins with what it writes with. */
-function encryptionOf({ bucket, provider, compiled }: ObservedBucket, job: PodJob | undefined) {
+function encryptionOf({ bucket, provider, compiled }: ObservedBucket, job: JobState | undefined) {
   const before = bucket.status.encryption;
   if (provider === undefined || isFinding(compiled)) return before;
-  const isSwept = job?.state === "done" && job.counts.failed === 0 && job.counts.excluded === 0;
+  const isSwept = job !== undefined && isCompleteSweep(job);
   if (before !== undefined && !isSwept) return before;
   // The sweep went to the newest version that pods knew of, at least the one of the wish.
   const [, , version] = isSwept ? splitWish(compiled.rewrapWish) : [];
@@ -259,19 +260,19 @@ function splitWish(wish: string): string[] {
   return [provider, generation, version.join("/")];
 }
 
-function rewrapStatus(observed: ObservedBucket, job: PodJob | undefined, now: Date): EncryptedBucketStatus["rewrap"] {
+function rewrapStatus(observed: ObservedBucket, job: JobState | undefined, now: Date): EncryptedBucketStatus["rewrap"] {
   const before = observed.bucket.status.rewrap;
   const entry = entryOf(observed);
   if (job === undefined || entry === undefined) return before;
-  const startTime = job.startedMs === undefined ? undefined : seconds(job.startedMs);
-  const isSame = before?.startTime !== undefined && before.startTime === startTime;
+  const startTime = seconds(job.startedMs);
+  const isSame = before?.startTime === startTime;
   if (job.state === "running" && isSame && !isProgressDue(observed, now)) return before;
   const generation = Number(splitWish(entry.rewrapWish)[1]);
   return {
     generation: Number.isSafeInteger(generation) ? generation : 0,
     ...job.counts,
     ...(job.oldestKeyVersion === undefined ? {} : { oldestKeyVersion: job.oldestKeyVersion }),
-    ...(startTime === undefined ? {} : { startTime }),
+    startTime,
     ...(job.completedMs === undefined ? {} : { completionTime: seconds(job.completedMs) }),
   };
 }
@@ -299,11 +300,13 @@ function accessStatus({ credentials, bucket, secretNames, holder }: ObservedBuck
 }
 
 function notices(
-  { credentials }: ObservedBucket,
+  { credentials, compiled }: ObservedBucket,
   before: EncryptedBucketStatus["conditions"],
   after: EncryptedBucketStatus["conditions"],
 ): Notice[] {
-  const found: Notice[] = credentials.replaced.map((entry) => ({
+  // What is replaced is so only when the entry is in the configuration.
+  const replaced = isFinding(compiled) ? [] : credentials.replaced;
+  const found: Notice[] = replaced.map((entry) => ({
     type: "Normal",
     reason: "CredentialsRotated",
     message: `new credentials for access entry ${entry}`,
@@ -317,7 +320,7 @@ function notices(
   return found;
 }
 
-function againAfter({ credentials }: ObservedBucket, job: PodJob | undefined): number | undefined {
+function againAfter({ credentials }: ObservedBucket, job: JobState | undefined): number | undefined {
   if (credentials.actions.length > 0) return 0;
   return job?.state === "running" ? PROGRESS_MS : undefined;
 }

@@ -24,7 +24,7 @@ export interface ObservedStore {
   readonly refused: string | undefined;
   readonly replicas: number;
   readonly pods: readonly PodFacts[];
-  /** In which settings and selfService last changed; undefined: nothing is configured yet. */
+  /** In which selfService last changed; undefined: any will do. */
   readonly revision: number | undefined;
   readonly selfService: object | Finding | undefined;
   readonly credentials: CredentialsPlan;
@@ -106,6 +106,14 @@ function judge(observed: ObservedStore): Judgement {
 function configurationVerdict({ pods, selfService }: ObservedStore, revision: number | undefined): Verdict {
   if (selfService !== undefined && isFinding(selfService)) {
     return no("ConfigurationApplied", "ConfigIncomplete", `selfService: ${selfService.message}`);
+  }
+  const refusing = pods.find(({ refused }) => refused !== undefined);
+  if (refusing?.refused !== undefined) {
+    return no(
+      "ConfigurationApplied",
+      "ConfigRejected",
+      `${refusing.name} refuses the configuration: ${refusing.refused}`,
+    );
   }
   return appliedVerdict(pods, revision ?? 0);
 }

@@ -1,0 +1,114 @@
+// The loop of `npm start`: read the folder, pass after pass until nothing changes, then sleep until something may have.
+
+import type { DataPlaneConfig } from "../../dataplane/config/config.ts";
+import { createPods } from "../pods.ts";
+import type { PodFacts } from "../rollout.ts";
+import { createApplier } from "./applying.ts";
+import type { Bell } from "./bell.ts";
+import type { Child } from "./child.ts";
+import type { Urls } from "./hints.ts";
+import { type PassNeeds, runPass } from "./pass.ts";
+import type { Providers } from "./providers.ts";
+import type { Records } from "./records.ts";
+import { createReport } from "./report.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface RuntimeNeeds {
+  readonly folder: string;
+  readonly statusDir: string;
+  readonly accessDir: string;
+  readonly configPath: string;
+  readonly urls: Urls;
+  readonly providers: Providers;
+  readonly child: Child;
+  readonly bell: Bell;
+  readonly terminal: Terminal;
+  readonly records: Records;
+  readonly config: DataPlaneConfig | undefined;
+  readonly now: () => Date;
+}
+
+/** A pass that changes something is followed by another, but not for ever. */
+const PASSES_MAX = 25;
+const HURRY_MS = 100;
+const REST_MS = 5000;
+const POD_NAME = "the data plane";
+
+/** Runs until the signal aborts. Rejects when it cannot keep what it must. */
+export async function runRuntime(needs: RuntimeNeeds, signal: AbortSignal): Promise<void> {
+  const runtime = createRuntime(needs);
+  while (!signal.aborted) {
+    const againAfterMs = await runtime.settle(signal);
+    await needs.bell.wait(againAfterMs, signal);
+  }
+}
+
+function createRuntime(needs: RuntimeNeeds) {
+  const { child, now } = needs;
+  const pods = createPods();
+  const report = createReport(needs);
+  const applier = createApplier(needs, report);
+  const passNeeds: PassNeeds = { ...needs, tell: report.tell, failed: report.failed };
+  let records = needs.records;
+  let config = needs.config;
+  let lastReadyMs = now().getTime();
+
+  async function ask(signal: AbortSignal): Promise<PodFacts[]> {
+    if (config === undefined) return [];
+    if (!child.isRunning()) return [notRunning("it is being started")];
+    const facts = await pods.ask({ name: POD_NAME, adminUrl: needs.urls.admin }, signal);
+    if (facts.ready) {
+      lastReadyMs = now().getTime();
+      child.wasReady();
+    }
+    return [facts];
+  }
+
+  return {
+    /** Passes until nothing changes; the time in ms after which to come again. */
+    async settle(signal: AbortSignal): Promise<number> {
+      const applied = await applier.apply(records);
+      records = applied.records;
+      const restMs = applied.againAfterMs ?? REST_MS;
+      for (let pass = 0; pass < PASSES_MAX && !signal.aborted; pass += 1) {
+        const facts = await ask(signal);
+        const withoutReadyPodMs = now().getTime() - lastReadyMs;
+        const state = { records, secrets: applied.secrets, config, pods: facts, withoutReadyPodMs };
+        const result = await runPass(state, passNeeds, now(), signal);
+        records = result.records;
+        config = result.config;
+        if (config !== undefined) child.start();
+        if (result.isChanged) continue;
+        report.settled(records);
+        const againMs = Math.min(restMs, result.againAfterMs ?? REST_MS);
+        return isPending(facts, config) ? Math.min(HURRY_MS, againMs) : againMs;
+      }
+      return HURRY_MS;
+    },
+  };
+}
+
+/** Whether what is wanted is on its way, so that looking again soon makes sense. */
+function isPending(facts: readonly PodFacts[], config: DataPlaneConfig | undefined): boolean {
+  if (config === undefined) return false;
+  const isBehind = facts.some(
+    (pod) => !pod.ready || (pod.refused === undefined && (pod.revision ?? 0) < config.revision),
+  );
+  const wishes = new Map(config.buckets.map(({ name, rewrapWish }) => [name, rewrapWish]));
+  const isSwept = facts.every((pod) =>
+    pod.jobs.every((job) => job.kind !== "rewrap" || job.state === "blocked" || job.wish === wishes.get(job.bucket)),
+  );
+  return isBehind || !isSwept;
+}
+
+function notRunning(why: string): PodFacts {
+  return {
+    name: POD_NAME,
+    ready: false,
+    reasons: [why],
+    revision: undefined,
+    refused: undefined,
+    providers: [],
+    jobs: [],
+  };
+}
