@@ -9,6 +9,7 @@ import type { Call, ChecksumAlgorithm } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { Failure } from "../failure.ts";
 import { type Entry, type Part, StorageError, type UploadRef } from "../storage/storage.ts";
+import { completeContents } from "./bodies.ts";
 import { canCombine, combineWhole, compositeDigest } from "./digests.ts";
 import { commitHeld } from "./find.ts";
 import type { ObjectsNeeds } from "./needs.ts";
@@ -75,7 +76,8 @@ async function answerAgain(
   completed: Entry,
   listed: readonly CompletedPart[],
 ): Promise<ObjectInfo> {
-  const { contents, bucketKey, entry } = await openObject(needs, call, bucket, completed);
+  const opened = await openObject(needs, call, bucket, completed);
+  const { contents, bucketKey, entry } = await completeContents(needs, call, bucket, opened);
   const etags = listed.map(({ etag }) => Buffer.from(etag.slice(0, 32), "hex"));
   const info = infoOf(entry.ref, contents, bucketKey);
   if (info.etag !== etagText(etagOfParts(etags))) throw noSuchUpload();

@@ -38,7 +38,6 @@ export async function takeBody(
   const sealer = sealerOf(encryption, partNumber);
   const sums = createDigests([...body.announced, ...keep, ...(encryption.shown === "AES256" ? ["MD5" as const] : [])]);
   call.totalBytes = body.plainBytes;
-  if (sealer !== undefined) await draft.write([sealer.header]);
   const sizeBytes = await pump(call, body, sealer, draft, sums.update);
   if (body.plainBytes !== undefined && body.plainBytes !== sizeBytes) {
     throw new Failure("IncompleteBody", `The body has ${sizeBytes} bytes instead of ${body.plainBytes}`);
@@ -77,8 +76,14 @@ async function pump(
   let sizeBytes = 0;
   let waiting: Uint8Array[] = [];
   let waitingBytes = 0;
-  const write = (plain: readonly Uint8Array[], last: boolean) =>
-    draft.write(sealer === undefined ? plain : runSeal(sealer.next(plain, last)));
+  let begun = false;
+  const write = (plain: readonly Uint8Array[], last: boolean) => {
+    if (sealer === undefined) return draft.write(plain);
+    const sealed = runSeal(sealer.next(plain, last));
+    if (!begun) sealed.unshift(sealer.header);
+    begun = true;
+    return draft.write(sealed);
+  };
   for await (const block of body) {
     sum(block);
     sizeBytes += block.length;
