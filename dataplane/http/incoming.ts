@@ -6,8 +6,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Failure } from "../failure.ts";
 import type { Sent } from "./table.ts";
 
-/** Above this the connection is paused until the reader has caught up. */
-const QUEUE_BYTES = 256 * 1024;
+/** Above this the connection is paused until the reader has caught up; Node holds up to its own mark behind it. */
+const QUEUE_BYTES = 64 * 1024;
 
 export interface Incoming {
   readonly sent: Sent;

@@ -165,6 +165,36 @@ describe("a request", () => {
     client.socket.destroy();
   });
 
+  test("that something else than its client gave up gets an answer", async () => {
+    const givenUp: Handle = () => Promise.reject(new DOMException("given up", "AbortError"));
+    const { port, ports } = await open(protocolOf({ "/given-up": givenUp }));
+    const client = rawClient(port);
+    client.send(`GET /given-up HTTP/1.1\r\n${HOST}\r\n`);
+    expect(await client.until("internal error")).toMatch(/^HTTP\/1\.1 500 /);
+    expect(ports.events).toHaveLength(1);
+    client.socket.destroy();
+  });
+
+  test("whose handler writes on after its client has gone harms nobody", async () => {
+    const wrote = Promise.withResolvers<void>();
+    const stubborn: Handle = async (call, { answer }) => {
+      await new Promise((resolve) => call.signal.addEventListener("abort", resolve));
+      answer.write("more");
+      answer.end("and more");
+      wrote.resolve();
+    };
+    const { port, ports } = await open(protocolOf({ "/stubborn": stubborn, "/hello": hello }));
+    const client = rawClient(port);
+    client.send(`PUT /stubborn HTTP/1.1\r\n${HOST}Content-Length: 5\r\n\r\na`);
+    await until(() => ports.inFlight.count === 1);
+    client.socket.resetAndDestroy();
+    await wrote.promise;
+    const next = rawClient(port);
+    next.send(`GET /hello HTTP/1.1\r\n${HOST}\r\n`);
+    await next.until("hello");
+    next.socket.destroy();
+  });
+
   test("does not send the headers that a handler had set before it failed", async () => {
     const halfway: Handle = async (_call, { answer }) => {
       answer.setHeader("Content-Length", 5);
@@ -247,9 +277,10 @@ describe("a head", () => {
     expect(Date.now() - begun).toBeLessThan(3000);
   });
 
-  test("that never begins is refused after its time", async () => {
-    const { port } = await open(protocolOf({}));
+  test("that never begins is refused after its time, and has its line", async () => {
+    const { port, ports } = await open(protocolOf({}));
     expect(await rawClient(port).closed()).toMatch(/RequestTimeout/);
+    expect(ports.lines).toEqual([expect.objectContaining({ operation: "Unparsed", code: "RequestTimeout" })]);
   });
 
   test.each([

@@ -6,12 +6,12 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { type AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import express from "express";
 import { Failure } from "../failure.ts";
 import { announcesBody } from "./incoming.ts";
-import { type RequestPorts, type Running, serveRequest } from "./request.ts";
+import { type RequestFields, type RequestPorts, type Running, serveRequest } from "./request.ts";
 
 export interface ListenerLimits {
   /** From the beginning of a connection or a request to the end of its head. */
@@ -70,7 +70,7 @@ export function createListener<Target>(ports: RequestPorts<Target>, limits: List
   const server = openServer(limits, (head, answer) => void serve(head, answer));
   server.on("connection", (socket: Socket) => closeGently(socket, () => latest.get(socket), limits));
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
-    refuseInput(error, socket, latest.get(socket), ports.protocol, limits.lingerMs);
+    refuseInput(error, socket, latest.get(socket), ports, limits.lingerMs);
   });
 
   async function finished(limitMs: number): Promise<boolean> {
@@ -175,7 +175,7 @@ function refuseInput<Target>(
   error: NodeJS.ErrnoException,
   socket: Duplex,
   last: Running | undefined,
-  protocol: RequestPorts<Target>["protocol"],
+  ports: RequestPorts<Target>,
   lingerMs: number,
 ): void {
   if (!socket.writable || error.code === "ECONNRESET") {
@@ -190,11 +190,34 @@ function refuseInput<Target>(
   }
   const refuse = (): void => {
     if (!socket.writable) return;
-    socket.end(protocol.refuse(failure, randomUUID()));
+    const requestId = randomUUID();
+    socket.end(ports.protocol.refuse(failure, requestId));
+    ports.requestLine(unparsed(ports.protocol.name, failure, requestId, socket));
     setTimeout(() => socket.destroy(), lingerMs).unref();
   };
   if (last === undefined || last.answer.writableFinished) refuse();
   else last.answer.once("close", refuse);
+}
+
+/** The line of what never became a request. */
+function unparsed(protocol: string, { status, code }: Failure, requestId: string, socket: Duplex): RequestFields {
+  const address = socket instanceof Socket ? (socket.remoteAddress ?? "") : "";
+  return {
+    requestId,
+    protocol,
+    operation: "Unparsed",
+    method: "",
+    status,
+    code,
+    principal: "anonymous",
+    address,
+    bucket: undefined,
+    name: undefined,
+    bytesIn: 0,
+    doneBytes: 0,
+    milliseconds: 0,
+    brokenOff: false,
+  };
 }
 
 function parserFailure(cause: NodeJS.ErrnoException): Failure {

@@ -43,7 +43,7 @@ export interface RequestPorts<Target> {
   readonly live: Entrance;
   readonly inFlight: InFlight;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, "request" | "inFlight">;
+  readonly metrics: Pick<Metrics, "request" | "inFlight" | "bytes">;
   /** Takes one request line; a promise is not waited for. */
   readonly requestLine: (fields: RequestFields) => void;
 }
@@ -108,6 +108,8 @@ class Request<Target> implements Running {
     answer.setHeader("x-amz-request-id", this.#id);
     answer.on("timeout", () => this.#idle());
     answer.once("close", () => this.#close());
+    // Said of writes behind the end of a connection, which `close` tells of: without a listener it would end the process.
+    answer.on("error", () => undefined);
   }
 
   abort(reason: Failure): void {
@@ -134,6 +136,7 @@ class Request<Target> implements Running {
     const milliseconds = performance.now() - this.#begun;
     const fields = this.#fields(milliseconds);
     metrics.request(fields.protocol, fields.operation, fields.status, milliseconds / 1000);
+    if (fields.doneBytes > 0) metrics.bytes(fields.bytesIn > 0 ? "in" : "out", fields.doneBytes);
     this.#ports.requestLine(fields);
   }
 
@@ -189,8 +192,7 @@ class Request<Target> implements Running {
 
   async #fail(error: unknown): Promise<void> {
     const { protocol } = this.#ports;
-    const aborted = this.#controller.signal.aborted && !(error instanceof Failure);
-    const failure = failureOf(aborted ? this.#controller.signal.reason : error, `answer ${this.#operation()}`);
+    const failure = this.#failureOf(error);
     this.#failure = failure;
     this.#logFailure(failure);
     if (this.#row === undefined) this.head.socket.setTimeout(IDLE_MS);
@@ -209,6 +211,15 @@ class Request<Target> implements Running {
       this.#ports.log.error("cannot print a failure", { requestId: this.#id, cause: second });
       this.#destroy();
     }
+  }
+
+  #failureOf(error: unknown): Failure {
+    const { aborted, reason } = this.#controller.signal;
+    const doing = `answer ${this.#operation()}`;
+    const failure = failureOf(aborted && !(error instanceof Failure) ? reason : error, doing);
+    if (failure.code !== "ClientClosedRequest" || aborted || this.head.socket.destroyed) return failure;
+    // Something inside was given up, but not by this client, who waits for an answer.
+    return new Failure("InternalError", `Cannot ${doing}: internal error`, { cause: error });
   }
 
   /** A small body that came with its head is through once this turn of the loop is: then the connection can stay. */
