@@ -1,49 +1,58 @@
 /** The data plane: wiring only. Every part is made here, given what it needs, and ended in the reverse order. */
 import { openKms } from "../kms/open.ts";
 import { parseKmsOptions } from "../kms/options.ts";
+import { createAdmin, createAdminEntrance } from "./admin/routes.ts";
 import { createAudit } from "./audit/audit.ts";
 import { createBuckets } from "./buckets/buckets.ts";
 import { ConfigError, type ProviderEntry, parseConfig } from "./config/config.ts";
 import { readDocument, readOwnEnvironment, type Whereabouts } from "./config/sources.ts";
 import { createInFlight } from "./http/inflight.ts";
-import { createListener } from "./http/listener.ts";
+import { createListener, type Listener } from "./http/listener.ts";
+import type { RequestFields } from "./http/request.ts";
 import { createEmptyJob, createJobs, createRewrapJob } from "./jobs/jobs.ts";
 import { createBucketKeys, createSettingsSealer, openStoreId } from "./keys/keys.ts";
 import { createLoading } from "./loading.ts";
-import { createLineWriter, createLog, type Log } from "./log.ts";
+import { createLineWriter, createLog, type LineWriter, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { createObjects } from "./objects/objects.ts";
 import { createProbes } from "./probes.ts";
+import { createRest } from "./rest/routes.ts";
 import { createS3Protocol } from "./s3/routes.ts";
 import { createLive, type OpenKms } from "./snapshot.ts";
 import { openStorage } from "./storage/open.ts";
 
 const DRAIN_MS = 25_000;
+const ADMIN_DRAIN_MS = 1_000;
+const EVENT_EVERY_MS = 500;
 const STANDARD_OUTPUT = 1;
 
 async function main(): Promise<void> {
   const log = createLog("Info");
-  const where = readOwnEnvironment();
   const stopping = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stopping.abort(new Error(name)));
-  await serve(where, log, stopping.signal);
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stopping.abort(new Error(name)));
+  try {
+    await serve(readOwnEnvironment(), log, stopping.signal);
+  } catch (error) {
+    if (!stopping.signal.aborted) {
+      log.error("the data plane cannot start", { cause: error });
+      process.exitCode = 1;
+    }
+  }
 }
 
 async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise<void> {
   const nowMs = Date.now;
-  const working = new AbortController();
   const metrics = createMetrics();
   const lines = createLineWriter(STANDARD_OUTPUT, () => metrics.auditLost());
   const audit = createAudit(lines, () => new Date(), metrics.tamper);
-
+  const { document } = await readDocument(where.configPath);
+  const bucketNames = parseConfig(document).buckets.map(({ name }) => name);
   const storage = await openStorage({
     type: "filesystem",
     folder: where.dataDir,
     report: (message, cause) => log.warn(message, { cause }),
   });
   const live = createLive(openWith(metrics), (error) => log.warn("a KMS client did not close", { cause: error }));
-  const { document } = await readDocument(where.configPath);
-  const bucketNames = parseConfig(document).buckets.map(({ name }) => name);
   const storeId = await openStoreId(storage, bucketNames, signal);
   const keys = createBucketKeys({ storage, storeId, audit, nowMs });
   const buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs });
@@ -52,41 +61,71 @@ async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise
   const kinds = [createRewrapJob(keys), createEmptyJob(storage, objects)];
   const jobs = createJobs({ storage, live, kinds, log, nowMs, inFlight });
   const probes = createProbes(live, nowMs);
-  const loading = createLoading({
-    path: where.configPath,
-    live,
-    log,
-    metrics,
-    nowMs,
-    prepare: buckets.prepare,
-    onPublished() {
-      jobs.poke();
-      probes.poke();
-    },
-  });
-  await loading.loadFirst(signal);
-
-  const ports = {
-    live,
-    inFlight,
-    log,
-    metrics,
-    requestLine: (fields: object) =>
-      void lines.write(JSON.stringify({ time: new Date().toISOString(), request: fields })),
+  const onPublished = (): void => {
+    jobs.poke();
+    probes.poke();
   };
-  const s3 = createListener({ ...ports, protocol: createS3Protocol({ objects, buckets, nowMs }) });
-  await s3.listen(where.s3Port, where.listenAddress);
-  log.info("serving", { s3: where.s3Port });
+  const { prepare } = buckets;
+  const loading = createLoading({ path: where.configPath, live, log, metrics, nowMs, prepare, onPublished });
 
+  const ports = { live, inFlight, log, metrics, requestLine: requestLine(lines, metrics) };
+  const admin = createListener({
+    ...ports,
+    live: createAdminEntrance(live),
+    protocol: createAdmin({
+      metrics,
+      live,
+      load: loading.state,
+      probe: probes.resultOf,
+      storageHealth: () => storage.health(),
+      jobs: jobs.list,
+      draining: () => signal.aborted,
+    }),
+  });
+  const s3 = createListener({ ...ports, protocol: createS3Protocol({ objects, buckets, nowMs }) });
+  const restNeeds = { objects, buckets, inFlight, nowMs, shutdown: signal, eventEveryMs: EVENT_EVERY_MS };
+  const rest = createListener({ ...ports, protocol: createRest(restNeeds) });
+
+  await listen(admin, "COFFER_ADMIN_PORT", where.adminPort, where.listenAddress);
+  await loading.loadFirst(signal);
+  await listen(s3, "COFFER_S3_PORT", where.s3Port, where.listenAddress);
+  await listen(rest, "COFFER_REST_PORT", where.restPort, where.listenAddress);
+  log.info("serving", { s3Port: where.s3Port, restPort: where.restPort, adminPort: where.adminPort });
+
+  const working = new AbortController();
   const background = [jobs.run(working.signal), probes.run(working.signal), loading.watch(working.signal)];
-  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-  log.info("shutting down");
-  await s3.drain(DRAIN_MS);
+  await aborted(signal);
+  log.info("shutting down: what is in flight may finish");
+  await Promise.all([s3.drain(DRAIN_MS), rest.drain(DRAIN_MS)]);
   working.abort();
   await Promise.all(background);
+  await admin.drain(ADMIN_DRAIN_MS);
   await live.close();
   await storage.close();
   await lines.flush();
+  log.info("shut down");
+}
+
+async function listen(listener: Listener, variable: string, port: number, address: string): Promise<void> {
+  try {
+    await listener.listen(port, address);
+  } catch (cause) {
+    throw new Error(`cannot listen on ${address}:${port} (${variable})`, { cause });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function requestLine(lines: LineWriter, metrics: Metrics): (fields: RequestFields) => void {
+  return (fields) => {
+    metrics.bytes(fields.method === "PUT" || fields.method === "POST" ? "in" : "out", fields.doneBytes);
+    void lines.write(JSON.stringify({ time: new Date().toISOString(), request: fields.operation, ...fields }));
+  };
 }
 
 function openWith(metrics: Metrics): OpenKms {
