@@ -1,0 +1,88 @@
+// One command on a machine that has never seen it: ready within ten seconds, and every line that it prints works.
+
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runShell } from "./clients.ts";
+import { createFolders, ROOT, removeFolders, type Store, type StoreFolders, startStore } from "./harness.ts";
+import { isRunning } from "./processes.ts";
+
+describe("npm start", () => {
+  let folders: StoreFolders;
+  let store: Store;
+  beforeAll(async () => {
+    folders = await createFolders();
+    store = await startStore({ folders, byNpm: true });
+  });
+  afterAll(async () => {
+    await store?.stop();
+    await removeFolders(folders);
+  });
+
+  test("is ready within ten seconds", () => {
+    expect(store.readyMs).toBeLessThan(10_000);
+  });
+
+  test("says where it listens and where the credentials are", () => {
+    const printed = store.printed();
+    for (const url of Object.values(store.urls)) expect(printed).toContain(url);
+    expect(printed).toContain(join(folders.dataDir, "access", "photos-app.env"));
+  });
+
+  test("prints lines that work as they are printed", async () => {
+    const lines = printedLines(store.printed());
+    const [source, ...tries] = lines;
+    expect(source).toMatch(/^set -a; \. .*; set \+a$/);
+    expect(tries.length).toBeGreaterThanOrEqual(3);
+    expect(tries.filter((line) => line.includes("curl")).length).toBeGreaterThan(0);
+    expect(
+      tries.filter((line) => line.includes("@aws-sdk/client-s3") || line.includes("aws s3")).length,
+    ).toBeGreaterThan(0);
+    const outputs: string[] = [];
+    for (const line of tries) {
+      const { code, output, errors } = await runShell(`${source}\n${line}`, ROOT);
+      expect({ line, code, errors }).toEqual({ line, code: 0, errors: "" });
+      outputs.push(output);
+    }
+    expect(outputs.filter((output) => output === "hello\n").length).toBeGreaterThanOrEqual(2);
+    expect(outputs.at(-1)).toContain("hello.txt");
+  });
+
+  test("keeps credentials and keys from other users of the machine", async () => {
+    const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
+    expect(await modeOf(join(folders.dataDir, "access", "photos-app.env"))).toBe("600");
+    expect(await modeOf(join(folders.secretsDir, "config.json"))).toBe("600");
+    expect(await modeOf(join(folders.secretsDir, "local-key-ring", "ring.json"))).toBe("600");
+    expect(await modeOf(folders.secretsDir)).toBe("700");
+  });
+
+  test("refuses a second start on the same folders, and goes on", async () => {
+    await expect(startStore({ folders, readyWithinMs: 10_000 })).rejects.toThrow(/Another npm start/);
+    expect((await fetch(`${store.urls.admin}/readyz`)).status).toBe(200);
+  });
+
+  test("stops at once on Ctrl-C, and starts again with everything that was stored", async () => {
+    const dataPlane = await store.dataPlanePid();
+    const startedMs = performance.now();
+    await store.stop();
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+    expect(isRunning(dataPlane)).toBe(false);
+    store = await startStore({ folders, byNpm: true });
+    expect(store.readyMs).toBeLessThan(10_000);
+    const lines = printedLines(store.printed());
+    const { output } = await runShell(
+      `${lines[0]}\n${lines.find((line) => !line.includes("echo") && line.startsWith("curl"))}`,
+      ROOT,
+    );
+    expect(output).toBe("hello\n");
+  });
+});
+
+/** The lines below "Try it:", as a person would copy them. */
+function printedLines(printed: string): readonly string[] {
+  const below = printed.split("Try it:")[1] ?? "";
+  return below
+    .split("\n")
+    .filter((line) => line.startsWith("  "))
+    .map((line) => line.trim());
+}
