@@ -12,8 +12,9 @@ import { sealedBytes } from "../../envelope/sizes.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { Failure } from "../failure.ts";
-import type { ObjectsNeeds } from "./needs.ts";
-import { isPartListHead, type OpenedObject } from "./records.ts";
+import type { OpenedObject } from "./opened.ts";
+import { isPartListHead } from "./records.ts";
+import type { Room } from "./room.ts";
 
 /** A body ready to be read: `object` with all that was behind the body. */
 export interface OpenedBody {
@@ -23,17 +24,12 @@ export interface OpenedBody {
 }
 
 /** Throws EnvelopeError, StorageError ("changed") or Failure. Asks the KMS only where the data key is wrapped by it. */
-export async function openBody(
-  needs: ObjectsNeeds,
-  call: Call,
-  bucket: BucketEntry,
-  object: OpenedObject,
-): Promise<OpenedBody> {
-  const dataKey = await openKey(needs, call, bucket, object);
+export async function openBody(room: Room, call: Call, bucket: BucketEntry, object: OpenedObject): Promise<OpenedBody> {
+  const dataKey = await openKey(room, call, bucket, object);
   const { bodyHead, sizeBytes } = object.contents;
-  if (bodyHead === undefined) return openFooter(needs, call, object, dataKey);
+  if (bodyHead === undefined) return openFooter(room, call, object, dataKey);
   if (!isPartListHead(bodyHead)) return { object, dataKey, parts: [onePiece(object, bodyHead, sizeBytes)] };
-  const tail = await needs.storage.tail(object.entry, call.signal);
+  const tail = await room.storage.tail(object.entry, call.signal);
   const list = openPartList(tail, bodyHead, dataKey, object.bodyId);
   if (list.sizeBytes !== sizeBytes) {
     throw new EnvelopeError("Tampered", "The part list has another size than the envelope");
@@ -43,20 +39,20 @@ export async function openBody(
 
 /** What an answer without bytes needs: opens the part list only where the envelope does not say all. */
 export async function completeContents(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   object: OpenedObject,
 ): Promise<OpenedObject> {
   const { bodyHead, sizeBytes } = object.contents;
-  if (bodyHead === undefined) return (await openBody(needs, call, bucket, object)).object;
+  if (bodyHead === undefined) return (await openBody(room, call, bucket, object)).object;
   if (!isPartListHead(bodyHead)) onePiece(object, bodyHead, sizeBytes);
   return object;
 }
 
-async function openFooter(needs: ObjectsNeeds, call: Call, object: OpenedObject, dataKey: Key): Promise<OpenedBody> {
+async function openFooter(room: Room, call: Call, object: OpenedObject, dataKey: Key): Promise<OpenedBody> {
   const { entry, contents, bodyId } = object;
-  const tail = await needs.storage.tail(entry, call.signal);
+  const tail = await room.storage.tail(entry, call.signal);
   const { footerBytes, partList } = splitFooter(tail, entry.storedBytes);
   if (partList === undefined) throw new EnvelopeError("Missing", "The storage gave only the end of the part list");
   const list = openPartList(partList, undefined, dataKey, bodyId);
@@ -81,12 +77,7 @@ function onePiece({ entry }: OpenedObject, head: Uint8Array, sizeBytes: number |
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /** The data key by its mode: the bucket key gives it, the KMS, or the bucket key that a request named. */
-export async function openKey(
-  needs: ObjectsNeeds,
-  call: Call,
-  bucket: BucketEntry,
-  sealed: SealedDataKey,
-): Promise<Key> {
+export async function openKey(room: Room, call: Call, bucket: BucketEntry, sealed: SealedDataKey): Promise<Key> {
   const { key, context } = sealed.contents;
   switch (key.mode) {
     case "plaintext":
@@ -94,7 +85,7 @@ export async function openKey(
       return key.dataKey;
     case "object": {
       const request = Object.fromEntries(context ?? []);
-      return kept(await needs.keys.unwrapDataKey(call, bucket, key.wrapped, sealed.bodyId, request));
+      return kept(await room.keys.unwrapDataKey(call, bucket, key.wrapped, sealed.bodyId, request));
     }
     case "other": {
       if (Buffer.compare(key.bucketKeyId, ZERO_ID) === 0) {
@@ -103,7 +94,7 @@ export async function openKey(
           "The object is encrypted with a customer's key, which the request must bring",
         );
       }
-      const other = await needs.keys.byId(call, bucket, key.bucketKeyId);
+      const other = await room.keys.byId(call, bucket, key.bucketKeyId);
       return kept(openDataKey(key.segment, other.key, key.bucketKeyId, sealed.bodyId));
     }
   }

@@ -12,9 +12,9 @@ import { type Entry, type Part, StorageError, type UploadRef } from "../storage/
 import { completeContents } from "./bodies.ts";
 import { canCombine, combineWhole, compositeDigest } from "./digests.ts";
 import { commitHeld } from "./find.ts";
-import type { ObjectsNeeds } from "./needs.ts";
 import { type OpenedPart, openPart } from "./parts.ts";
 import { etagText, infoOf, type Measured, objectSource, openObject } from "./records.ts";
+import type { Room } from "./room.ts";
 import type { CompletedPart, CompleteWanted, ObjectInfo } from "./store.ts";
 import { type ChecksumChoice, encryptionOf, noSuchUpload, type OpenedUpload, openUpload } from "./uploads.ts";
 
@@ -24,29 +24,29 @@ const PARTS_AT_ONCE = 1000;
 const OPENED_AT_ONCE = 128;
 
 export async function completeUpload(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   ref: UploadRef,
   listed: readonly CompletedPart[],
   wanted: CompleteWanted,
 ): Promise<ObjectInfo> {
-  const bucket = admit(call, ref.bucket, "WriteObject", needs.nowMs());
-  const upload = await openUpload(needs, call, bucket, ref);
-  if (upload.state.completed !== undefined) return answerAgain(needs, call, bucket, upload.state.completed, listed);
+  const bucket = admit(call, ref.bucket, "WriteObject", room.nowMs());
+  const upload = await openUpload(room, call, bucket, ref);
+  if (upload.state.completed !== undefined) return answerAgain(room, call, bucket, upload.state.completed, listed);
   checkOrder(listed, upload.choice);
   try {
-    return await completeOpen(needs, call, bucket, upload, listed, wanted);
+    return await completeOpen(room, call, bucket, upload, listed, wanted);
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== "no-upload") throw error;
     // Somebody else was faster: with the same parts, the answer is the same.
-    const { completed } = (await openUpload(needs, call, bucket, ref)).state;
+    const { completed } = (await openUpload(room, call, bucket, ref)).state;
     if (completed === undefined) throw error;
-    return answerAgain(needs, call, bucket, completed, listed);
+    return answerAgain(room, call, bucket, completed, listed);
   }
 }
 
 async function completeOpen(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   upload: OpenedUpload,
@@ -54,30 +54,30 @@ async function completeOpen(
   wanted: CompleteWanted,
 ): Promise<ObjectInfo> {
   const { ref, contents, choice } = upload;
-  const encryption = await encryptionOf(needs, call, bucket, upload);
+  const encryption = await encryptionOf(room, call, bucket, upload);
   const described = { headers: contents.headers ?? new Map(), tags: contents.tags ?? new Map() };
-  const entry = await commitHeld(needs, call, bucket, ref, wanted.conditions, async (expect) => {
-    const parts = await collectParts(needs, call, bucket, upload, listed);
-    checkParts(needs, parts, listed, wanted);
-    const measured = measure(parts, choice, needs.nowMs());
+  const entry = await commitHeld(room, call, bucket, ref, wanted.conditions, async (expect) => {
+    const parts = await collectParts(room, call, bucket, upload, listed);
+    checkParts(room, parts, listed, wanted);
+    const measured = measure(parts, choice, room.nowMs());
     checkChecksums(measured, wanted);
-    const source = objectSource(needs, ref, encryption, described, () => measured);
+    const source = objectSource(room, ref, encryption, described, () => measured);
     const stored = parts.map(({ part }) => part);
-    return needs.storage.complete(ref, stored, source, expect, call.signal);
+    return room.storage.complete(ref, stored, source, expect, call.signal);
   });
-  return answerAgain(needs, call, bucket, entry, listed);
+  return answerAgain(room, call, bucket, entry, listed);
 }
 
 /** What the upload became, if it is what these parts give. */
 async function answerAgain(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   completed: Entry,
   listed: readonly CompletedPart[],
 ): Promise<ObjectInfo> {
-  const opened = await openObject(needs, call, bucket, completed);
-  const { contents, bucketKey, entry } = await completeContents(needs, call, bucket, opened);
+  const opened = await openObject(room, call, bucket, completed);
+  const { contents, bucketKey, entry } = await completeContents(room, call, bucket, opened);
   const etags = listed.map(({ etag }) => Buffer.from(etag.slice(0, 32), "hex"));
   const info = infoOf(entry.ref, contents, bucketKey);
   if (info.etag !== etagText(etagOfParts(etags))) throw noSuchUpload();
@@ -98,18 +98,18 @@ function checkOrder(listed: readonly CompletedPart[], choice: ChecksumChoice): v
 
 /** The stored parts that are listed, in that order. */
 async function collectParts(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   upload: OpenedUpload,
   listed: readonly CompletedPart[],
 ): Promise<OpenedPart[]> {
-  const stored = await storedParts(needs, call, upload.ref);
+  const stored = await storedParts(room, call, upload.ref);
   const parts: OpenedPart[] = [];
   for (const { partNumber, etag } of listed) {
     const part = stored.get(partNumber);
     if (part === undefined) throw invalidPart(partNumber, "was not uploaded");
-    const opened = await openPart(needs, call, bucket, upload, part);
+    const opened = await openPart(room, call, bucket, upload, part);
     if (etagText(opened.contents.etag) !== etag) throw invalidPart(partNumber, "has another ETag");
     parts.push(opened);
     if (parts.length % OPENED_AT_ONCE === 0) await setImmediate();
@@ -118,11 +118,11 @@ async function collectParts(
   return parts;
 }
 
-async function storedParts(needs: ObjectsNeeds, call: Call, ref: UploadRef): Promise<Map<number, Part>> {
+async function storedParts(room: Room, call: Call, ref: UploadRef): Promise<Map<number, Part>> {
   const stored = new Map<number, Part>();
   let after: number | undefined = 0;
   while (after !== undefined) {
-    const page: { items: readonly Part[]; next: number | undefined } = await needs.storage.parts(
+    const page: { items: readonly Part[]; next: number | undefined } = await room.storage.parts(
       ref,
       after,
       PARTS_AT_ONCE,
@@ -135,12 +135,12 @@ async function storedParts(needs: ObjectsNeeds, call: Call, ref: UploadRef): Pro
 }
 
 function checkParts(
-  needs: ObjectsNeeds,
+  room: Room,
   parts: readonly OpenedPart[],
   listed: readonly CompletedPart[],
   wanted: CompleteWanted,
 ): void {
-  const leastBytes = Math.max(needs.storage.traits.partBytesMin, needs.partBytesMin ?? S3_PART_BYTES_MIN);
+  const leastBytes = Math.max(room.storage.traits.partBytesMin, room.partBytesMin ?? S3_PART_BYTES_MIN);
   let sizeBytes = 0;
   for (const [index, { part, contents }] of parts.entries()) {
     sizeBytes += contents.sizeBytes;

@@ -9,7 +9,7 @@ import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { Failure } from "../failure.ts";
 import type { BucketKey } from "../keys/keys.ts";
-import type { ObjectsNeeds } from "./needs.ts";
+import type { Room } from "./room.ts";
 import type { EncryptionWanted } from "./store.ts";
 import { fasterSuite } from "./suite.ts";
 
@@ -34,15 +34,15 @@ interface Decision {
 
 /** Asks keys/ for what the decision needs: no KMS call in mode `bucket` while the bucket key is cached. */
 export async function planEncryption(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   wanted: EncryptionWanted,
 ): Promise<Encryption> {
   checkWanted(bucket, writingKmsKeyId(call, bucket), wanted);
-  const shown = wanted.shown ?? (await needs.shownByDefault(call, bucket));
+  const shown = wanted.shown ?? (await room.shownByDefault(call, bucket));
   const decision = decide(bucket, wanted, shown);
-  const bucketKey = await needs.keys.current(call, bucket);
+  const bucketKey = await room.keys.current(call, bucket);
   const dataKey = freshBytes(32);
   const bodyId = freshBytes(16);
   const { context } = wanted;
@@ -52,7 +52,7 @@ export async function planEncryption(
   async function sealKey(): Promise<SealedKey> {
     if (decision.mode !== "object") return { mode: decision.mode, dataKey };
     const request = Object.fromEntries(context ?? []);
-    return { mode: "object", wrapped: await needs.keys.wrapDataKey(call, bucket, dataKey, bodyId, request) };
+    return { mode: "object", wrapped: await room.keys.wrapDataKey(call, bucket, dataKey, bodyId, request) };
   }
 }
 

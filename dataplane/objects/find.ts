@@ -7,15 +7,15 @@ import { Failure } from "../failure.ts";
 import { type Entry, type Expect, type ObjectRef, StorageError } from "../storage/storage.ts";
 import { completeContents } from "./bodies.ts";
 import { isConditional, judgeWrite } from "./conditions.ts";
-import type { ObjectsNeeds } from "./needs.ts";
 import { etagText, openObject } from "./records.ts";
+import type { Room } from "./room.ts";
 import type { WriteConditions } from "./store.ts";
 
 /** What is stored under the name. NoSuchKey for who may know it, AccessDenied for who may not. */
-export async function findStored(needs: ObjectsNeeds, call: Call, ref: ObjectRef): Promise<Entry> {
-  const entry = await needs.storage.find(ref, call.signal);
+export async function findStored(room: Room, call: Call, ref: ObjectRef): Promise<Entry> {
+  const entry = await room.storage.find(ref, call.signal);
   if (entry !== undefined && !entry.marker) return entry;
-  if (mayLearnAbsence(call, ref.bucket, needs.nowMs())) {
+  if (mayLearnAbsence(call, ref.bucket, room.nowMs())) {
     throw new Failure("NoSuchKey", `"${ref.name}" does not exist`);
   }
   throw new Failure("AccessDenied", `Access to "${ref.name}" is denied`);
@@ -29,7 +29,7 @@ const ATTEMPTS_MAX = 16;
  * So a condition that held is one that held at the commit. What takes long is done in the first round of `commit`.
  */
 export async function commitHeld<Result>(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   ref: ObjectRef,
@@ -37,7 +37,7 @@ export async function commitHeld<Result>(
   commit: (expect: Expect | undefined) => Promise<Result>,
 ): Promise<Result> {
   for (let attempt = 1; ; attempt += 1) {
-    const expect = await judgeStored(needs, call, bucket, ref, conditions);
+    const expect = await judgeStored(room, call, bucket, ref, conditions);
     try {
       return await commit(expect);
     } catch (error) {
@@ -52,15 +52,15 @@ export function isChanged(error: unknown): boolean {
 }
 
 async function judgeStored(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   ref: ObjectRef,
   conditions: WriteConditions,
 ): Promise<Expect | undefined> {
   if (!isConditional(conditions)) return undefined;
-  const entry = await needs.storage.find(ref, call.signal);
+  const entry = await room.storage.find(ref, call.signal);
   if (entry === undefined || entry.marker) return judgeWrite(conditions, undefined);
-  const { contents } = await completeContents(needs, call, bucket, await openObject(needs, call, bucket, entry));
+  const { contents } = await completeContents(room, call, bucket, await openObject(room, call, bucket, entry));
   return judgeWrite(conditions, { tag: entry.tag, etag: contents.etag === undefined ? "" : etagText(contents.etag) });
 }

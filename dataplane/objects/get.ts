@@ -9,10 +9,11 @@ import type { ObjectRef } from "../storage/storage.ts";
 import { completeContents, type OpenedBody, openBody } from "./bodies.ts";
 import { judgeRead } from "./conditions.ts";
 import { findStored, isChanged } from "./find.ts";
-import { audited, auditedFailure, type Deed, type ObjectsNeeds } from "./needs.ts";
+import type { OpenedObject } from "./opened.ts";
 import { type Selection, selectBytes } from "./ranges.ts";
 import { readPlaintext } from "./reading.ts";
-import { infoOf, isPartListHead, type OpenedObject, openObject } from "./records.ts";
+import { infoOf, isPartListHead, openObject } from "./records.ts";
+import { audited, auditedFailure, type Deed, type Room } from "./room.ts";
 import type { GetWanted, Heading, ObjectInfo, Reading } from "./store.ts";
 
 type Blocks = AsyncGenerator<readonly Uint8Array[], void, undefined>;
@@ -29,36 +30,36 @@ interface Begun {
 const ATTEMPTS_MAX = 8;
 
 /** The audit line is written when the bytes have gone, or could not. */
-export async function getObject(needs: ObjectsNeeds, call: Call, ref: ObjectRef, wanted: GetWanted): Promise<Reading> {
+export async function getObject(room: Room, call: Call, ref: ObjectRef, wanted: GetWanted): Promise<Reading> {
   const deed: Deed = { operation: "GetObject", kind: "read", bucket: ref.bucket, name: ref.name };
   call.bucket = ref.bucket;
   call.name = ref.name;
   try {
-    return createReading(needs, call, deed, await begin(needs, call, ref, wanted));
+    return createReading(room, call, deed, await begin(room, call, ref, wanted));
   } catch (error) {
-    throw await auditedFailure(needs, call, deed, error);
+    throw await auditedFailure(room, call, deed, error);
   }
 }
 
-export function headObject(needs: ObjectsNeeds, call: Call, ref: ObjectRef, wanted: GetWanted): Promise<Heading> {
+export function headObject(room: Room, call: Call, ref: ObjectRef, wanted: GetWanted): Promise<Heading> {
   const deed: Deed = { operation: "HeadObject", kind: "read", bucket: ref.bucket, name: ref.name };
-  return audited(needs, call, deed, async () => {
-    const bucket = admit(call, ref.bucket, "ReadObject", needs.nowMs());
-    const entry = await findStored(needs, call, ref);
-    const object = await completeContents(needs, call, bucket, await openObject(needs, call, bucket, entry));
+  return audited(room, call, deed, async () => {
+    const bucket = admit(call, ref.bucket, "ReadObject", room.nowMs());
+    const entry = await findStored(room, call, ref);
+    const object = await completeContents(room, call, bucket, await openObject(room, call, bucket, entry));
     const info = infoOf(ref, object.contents, object.bucketKey);
     judgeRead(wanted.conditions, info);
     const inParts = wanted.range?.kind === "part" && info.partsCount !== undefined;
-    const body = inParts ? await openBody(needs, call, bucket, object) : undefined;
+    const body = inParts ? await openBody(room, call, bucket, object) : undefined;
     return { info, ...select(wanted, info, body) };
   });
 }
 
-async function begin(needs: ObjectsNeeds, call: Call, ref: ObjectRef, wanted: GetWanted): Promise<Begun> {
-  const bucket = admit(call, ref.bucket, "ReadObject", needs.nowMs());
+async function begin(room: Room, call: Call, ref: ObjectRef, wanted: GetWanted): Promise<Begun> {
+  const bucket = admit(call, ref.bucket, "ReadObject", room.nowMs());
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await beginOnce(needs, call, bucket, ref, wanted);
+      return await beginOnce(room, call, bucket, ref, wanted);
     } catch (error) {
       if (!isChanged(error) || attempt === ATTEMPTS_MAX) throw error;
     }
@@ -66,20 +67,20 @@ async function begin(needs: ObjectsNeeds, call: Call, ref: ObjectRef, wanted: Ge
 }
 
 async function beginOnce(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   ref: ObjectRef,
   wanted: GetWanted,
 ): Promise<Begun> {
-  const entry = await findStored(needs, call, ref);
-  const found = await openObject(needs, call, bucket, entry);
+  const entry = await findStored(room, call, ref);
+  const found = await openObject(room, call, bucket, entry);
   judgeEarly(wanted, found);
-  const body = await openBody(needs, call, bucket, found);
+  const body = await openBody(room, call, bucket, found);
   const info = infoOf(ref, body.object.contents, body.object.bucketKey);
   judgeRead(wanted.conditions, info);
   const selection = select(wanted, info, body);
-  const blocks = readPlaintext(needs.storage, body, selection.fromByte, selection.toByte, call.signal);
+  const blocks = readPlaintext(room.storage, body, selection.fromByte, selection.toByte, call.signal);
   const begun = await blocks.next();
   call.totalBytes = selection.toByte - selection.fromByte;
   return { info, selection, blocks, first: begun.done === true ? undefined : begun.value };
@@ -108,7 +109,7 @@ function partBytesOf({ parts }: OpenedBody): ReadonlyMap<number, number> {
   );
 }
 
-function createReading(needs: ObjectsNeeds, call: Call, deed: Deed, begun: Begun): Reading {
+function createReading(room: Room, call: Call, deed: Deed, begun: Begun): Reading {
   const { info, selection, blocks } = begun;
   const leftAtStart = selection.toByte - selection.fromByte;
   let first = begun.first;
@@ -128,7 +129,7 @@ function createReading(needs: ObjectsNeeds, call: Call, deed: Deed, begun: Begun
       return { done: false, value: block };
     } catch (error) {
       settled = true;
-      throw await auditedFailure(needs, call, deed, error, goneBytes);
+      throw await auditedFailure(room, call, deed, error, goneBytes);
     }
   };
 
@@ -141,7 +142,7 @@ function createReading(needs: ObjectsNeeds, call: Call, deed: Deed, begun: Begun
     const failure = whole
       ? undefined
       : new Failure("ClientClosedRequest", `"${info.ref.name}" was not read to its end`);
-    await needs.audit(call, { ...deed, bytes: goneBytes, failure });
+    await room.audit(call, { ...deed, bytes: goneBytes, failure });
   };
 
   return {

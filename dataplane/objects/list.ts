@@ -4,29 +4,24 @@ import { admit } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import type { After } from "../storage/storage.ts";
 import { completeContents } from "./bodies.ts";
-import type { ObjectsNeeds } from "./needs.ts";
 import { infoOf, openObject } from "./records.ts";
+import type { Room } from "./room.ts";
 import type { Listing, ListQuery, ObjectInfo } from "./store.ts";
 
 /** Opened without letting others run: about five milliseconds. */
 const OPENED_AT_ONCE = 128;
 
-export async function listObjects(
-  needs: ObjectsNeeds,
-  call: Call,
-  bucketName: string,
-  query: ListQuery,
-): Promise<Listing> {
-  const bucket = admit(call, bucketName, "ListObjects", needs.nowMs());
+export async function listObjects(room: Room, call: Call, bucketName: string, query: ListQuery): Promise<Listing> {
+  const bucket = admit(call, bucketName, "ListObjects", room.nowMs());
   const { prefix, delimiter, limit } = query;
   const after = afterOf(query);
   const asked = { prefix, delimiter: delimiter === "" ? undefined : delimiter, after, limit };
-  const page = await needs.storage.list(bucketName, asked, call.signal);
+  const page = await room.storage.list(bucketName, asked, call.signal);
   const objects: ObjectInfo[] = [];
   for (const [index, entry] of page.items.entries()) {
     if (index % OPENED_AT_ONCE === OPENED_AT_ONCE - 1) await setImmediate();
     call.signal.throwIfAborted();
-    const object = await completeContents(needs, call, bucket, await openObject(needs, call, bucket, entry));
+    const object = await completeContents(room, call, bucket, await openObject(room, call, bucket, entry));
     objects.push(infoOf(entry.ref, object.contents, object.bucketKey));
   }
   return { objects, prefixes: page.prefixes, truncated: page.next !== undefined, last: lastOf(objects, page.prefixes) };

@@ -2,60 +2,65 @@
 import { completeUpload } from "./complete.ts";
 import { getObject, headObject } from "./get.ts";
 import { listObjects } from "./list.ts";
-import { audited, type Deed, type ObjectsNeeds } from "./needs.ts";
+import { createOpenedMemory } from "./opened.ts";
 import { listParts, putPart } from "./parts.ts";
 import { putObject } from "./put.ts";
 import { removeObject } from "./remove.ts";
+import { audited, type Deed, type ObjectsNeeds } from "./room.ts";
 import type { ObjectStore } from "./store.ts";
 import { abortUpload, createUpload, listUploads } from "./uploads.ts";
 
 export type { ObjectRef, Page, PartRef, UploadRef } from "../storage/storage.ts";
-export type { DefaultShown, ObjectsNeeds } from "./needs.ts";
+export type { DefaultShown, ObjectsNeeds } from "./room.ts";
 export type * from "./store.ts";
+
+/** About 8 MiB. */
+const OPENED_MAX = 4096;
 
 /** Keeps nothing but caches: any number of stores may work on one storage. */
 export function createObjects(needs: ObjectsNeeds): ObjectStore {
+  const room = { ...needs, opened: createOpenedMemory(OPENED_MAX) };
   return {
     put: (call, ref, body, wanted) =>
       audited(
-        needs,
+        room,
         call,
         write("PutObject", ref),
-        () => putObject(needs, call, ref, body, wanted),
+        () => putObject(room, call, ref, body, wanted),
         (info) => info.sizeBytes,
       ),
-    get: (call, ref, wanted) => getObject(needs, call, ref, wanted),
-    head: (call, ref, wanted) => headObject(needs, call, ref, wanted),
+    get: (call, ref, wanted) => getObject(room, call, ref, wanted),
+    head: (call, ref, wanted) => headObject(room, call, ref, wanted),
     list: (call, bucket, query) =>
-      audited(needs, call, readOf("ListObjects", bucket), () => listObjects(needs, call, bucket, query)),
+      audited(room, call, readOf("ListObjects", bucket), () => listObjects(room, call, bucket, query)),
     remove: (call, ref, wanted) =>
-      audited(needs, call, write("DeleteObject", ref), () => removeObject(needs, call, ref, wanted)),
+      audited(room, call, write("DeleteObject", ref), () => removeObject(room, call, ref, wanted)),
     createUpload: (call, ref, wanted) =>
-      audited(needs, call, write("CreateMultipartUpload", ref), () => createUpload(needs, call, ref, wanted)),
+      audited(room, call, write("CreateMultipartUpload", ref), () => createUpload(room, call, ref, wanted)),
     putPart: (call, part, body) =>
       audited(
-        needs,
+        room,
         call,
         write("UploadPart", part),
-        () => putPart(needs, call, part, body),
+        () => putPart(room, call, part, body),
         (info) => info.sizeBytes,
       ),
     completeUpload: (call, upload, parts, wanted) =>
       audited(
-        needs,
+        room,
         call,
         write("CompleteMultipartUpload", upload),
-        () => completeUpload(needs, call, upload, parts, wanted),
+        () => completeUpload(room, call, upload, parts, wanted),
         (info) => info.sizeBytes,
       ),
     abortUpload: (call, upload) =>
-      audited(needs, call, write("AbortMultipartUpload", upload), () => abortUpload(needs, call, upload)),
+      audited(room, call, write("AbortMultipartUpload", upload), () => abortUpload(room, call, upload)),
     parts: (call, upload, afterPartNumber, limit) =>
-      audited(needs, call, readOf("ListParts", upload.bucket, upload.name), () =>
-        listParts(needs, call, upload, afterPartNumber, limit),
+      audited(room, call, readOf("ListParts", upload.bucket, upload.name), () =>
+        listParts(room, call, upload, afterPartNumber, limit),
       ),
     uploads: (call, bucket, query) =>
-      audited(needs, call, readOf("ListMultipartUploads", bucket), () => listUploads(needs, call, bucket, query)),
+      audited(room, call, readOf("ListMultipartUploads", bucket), () => listUploads(room, call, bucket, query)),
   };
 }
 

@@ -18,8 +18,8 @@ import { Failure } from "../failure.ts";
 import type { EnvelopeSource, Page, Part, PartRef, UploadRef } from "../storage/storage.ts";
 import type { Encryption } from "./encryption.ts";
 import { keptDigests, type Taken, takeBody } from "./intake.ts";
-import type { ObjectsNeeds } from "./needs.ts";
 import { checksumOf, etagText } from "./records.ts";
+import type { Room } from "./room.ts";
 import type { PartInfo, UploadInfo } from "./store.ts";
 import { type ChecksumChoice, encryptionOf, noSuchUpload, type OpenedUpload, openUpload } from "./uploads.ts";
 
@@ -32,25 +32,25 @@ export interface OpenedPart {
 }
 
 export async function putPart(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   ref: PartRef,
   body: Body,
 ): Promise<PartInfo & { readonly upload: UploadInfo }> {
-  const bucket = admit(call, ref.bucket, "WriteObject", needs.nowMs());
+  const bucket = admit(call, ref.bucket, "WriteObject", room.nowMs());
   const { partNumber } = ref;
   if (!Number.isInteger(partNumber) || partNumber < 1 || partNumber > PART_NUMBER_MAX) {
     throw new Failure("InvalidArgument", `A part number is 1 to ${PART_NUMBER_MAX}`);
   }
-  const upload = await openUpload(needs, call, bucket, uploadOf(ref));
+  const upload = await openUpload(room, call, bucket, uploadOf(ref));
   if (upload.state.completed !== undefined) throw noSuchUpload();
   checkAnnounced(body, upload.choice);
-  const encryption = await encryptionOf(needs, call, bucket, upload);
+  const encryption = await encryptionOf(room, call, bucket, upload);
   const asked = upload.choice?.algorithm;
   let taken: Taken | undefined;
   const contentsNow = () => partContents(taken, encryption, body, asked);
   const source = partSource(ref, encryption, contentsNow);
-  const draft = needs.storage.part(uploadOf(ref), partNumber, source, call.signal);
+  const draft = room.storage.part(uploadOf(ref), partNumber, source, call.signal);
   try {
     taken = await takeBody(call, body, encryption, partNumber, asked === undefined ? [] : [asked], draft);
     const part = await draft.commit();
@@ -62,30 +62,30 @@ export async function putPart(
 }
 
 export async function listParts(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   ref: UploadRef,
   afterPartNumber: number,
   limit: number,
 ): Promise<{ readonly upload: UploadInfo; readonly page: Page<PartInfo, number> }> {
-  const bucket = admit(call, ref.bucket, "WriteObject", needs.nowMs());
-  const upload = await openUpload(needs, call, bucket, ref);
-  const page = await needs.storage.parts(ref, afterPartNumber, limit, call.signal);
+  const bucket = admit(call, ref.bucket, "WriteObject", room.nowMs());
+  const upload = await openUpload(room, call, bucket, ref);
+  const page = await room.storage.parts(ref, afterPartNumber, limit, call.signal);
   const items: PartInfo[] = [];
-  for (const part of page.items) items.push(partInfo(await openPart(needs, call, bucket, upload, part)));
+  for (const part of page.items) items.push(partInfo(await openPart(room, call, bucket, upload, part)));
   return { upload: upload.info, page: { ...page, items } };
 }
 
 /** `Tampered` if the part belongs to another body, or its stored length is not the one that was sealed. */
 export async function openPart(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   upload: OpenedUpload,
   part: Part,
 ): Promise<OpenedPart> {
   const { uploadId } = upload.ref;
-  const bucketKey = await needs.keys.byId(call, bucket, bucketKeyIdOf(part.envelope));
+  const bucketKey = await room.keys.byId(call, bucket, bucketKeyIdOf(part.envelope));
   const contents = openEnvelope(part.envelope, placeOf(uploadId, part.partNumber), bucketKey.key);
   if (Buffer.compare(bodyIdOf(part.envelope), upload.bodyId) !== 0) {
     throw new EnvelopeError("Tampered", `Part ${part.partNumber} belongs to another body`);

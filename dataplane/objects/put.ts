@@ -5,25 +5,25 @@ import type { Draft, Entry, ObjectRef } from "../storage/storage.ts";
 import { planEncryption } from "./encryption.ts";
 import { commitHeld } from "./find.ts";
 import { keptDigests, type Taken, takeBody } from "./intake.ts";
-import type { ObjectsNeeds } from "./needs.ts";
 import { type Measured, newInfo, objectSource } from "./records.ts";
+import type { Room } from "./room.ts";
 import type { ObjectInfo, PutWanted } from "./store.ts";
 
 export async function putObject(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   ref: ObjectRef,
   body: Body,
   wanted: PutWanted,
 ): Promise<ObjectInfo> {
-  const bucket = admit(call, ref.bucket, "WriteObject", needs.nowMs());
-  const encryption = await planEncryption(needs, call, bucket, wanted.encryption);
+  const bucket = admit(call, ref.bucket, "WriteObject", room.nowMs());
+  const encryption = await planEncryption(room, call, bucket, wanted.encryption);
   let measured: Measured | undefined;
   let draft: Draft<Entry> | undefined;
-  const source = objectSource(needs, ref, encryption, wanted, () => known(measured));
+  const source = objectSource(room, ref, encryption, wanted, () => known(measured));
   try {
-    await commitHeld(needs, call, bucket, ref, wanted.conditions, async (expect) => {
-      draft ??= needs.storage.draft(ref, source, call.signal);
+    await commitHeld(room, call, bucket, ref, wanted.conditions, async (expect) => {
+      draft ??= room.storage.draft(ref, source, call.signal);
       measured ??= await take(draft);
       return draft.commit(expect);
     });
@@ -36,7 +36,7 @@ export async function putObject(
   async function take(open: Draft<Entry>): Promise<Measured> {
     const asked = wanted.checksum?.algorithm;
     const taken = await takeBody(call, body, encryption, 0, asked === undefined ? [] : [asked], open);
-    return measure(taken, body, asked, encryption.shown === "AES256", needs.nowMs());
+    return measure(taken, body, asked, encryption.shown === "AES256", room.nowMs());
   }
 }
 

@@ -22,7 +22,8 @@ import type { BucketEntry } from "../config/config.ts";
 import type { BucketKey } from "../keys/keys.ts";
 import type { Entry, EnvelopeSource, ObjectRef } from "../storage/storage.ts";
 import type { Encryption } from "./encryption.ts";
-import type { ObjectsNeeds } from "./needs.ts";
+import type { OpenedObject } from "./opened.ts";
+import type { Room } from "./room.ts";
 import type { Checksum, ObjectInfo, Shown } from "./store.ts";
 
 /** What stays as the request said it. */
@@ -42,16 +43,9 @@ export interface Measured {
   readonly inOnePiece: boolean;
 }
 
-export interface OpenedObject {
-  readonly entry: Entry;
-  readonly contents: ReadContents<"object">;
-  readonly bucketKey: BucketKey;
-  readonly bodyId: Uint8Array;
-}
-
 /** Seals an object's envelope whenever the storage asks. `measured` is called once the body is whole. */
 export function objectSource(
-  needs: ObjectsNeeds,
+  room: Room,
   ref: ObjectRef,
   encryption: Encryption,
   described: Described,
@@ -69,7 +63,7 @@ export function objectSource(
       return { envelope: seal({ ...objectContents(encryption, described, known), bodyHead }), tail };
     },
     early() {
-      return seal(earlyContents(encryption, described, needs.nowMs()));
+      return seal(earlyContents(encryption, described, room.nowMs()));
     },
     tail() {
       const { sizeBytes, etag, checksums, table } = measured();
@@ -102,20 +96,24 @@ function earlyContents(encryption: Encryption, described: Described, modifiedMs:
 
 /** No promise while the bucket key is cached. What does not open throws: it is never an absence. */
 export function openObject(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   entry: Entry,
 ): OpenedObject | Promise<OpenedObject> {
   const envelope = envelopeOf(entry);
-  const bucketKey = needs.keys.byId(call, bucket, bucketKeyIdOf(envelope));
-  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(key, entry, envelope));
-  return openUnder(bucketKey, entry, envelope);
+  const bucketKey = room.keys.byId(call, bucket, bucketKeyIdOf(envelope));
+  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(room, key, entry, envelope));
+  return openUnder(room, bucketKey, entry, envelope);
 }
 
-function openUnder(bucketKey: BucketKey, entry: Entry, envelope: Uint8Array): OpenedObject {
+function openUnder(room: Room, bucketKey: BucketKey, entry: Entry, envelope: Uint8Array): OpenedObject {
+  const remembered = room.opened.get(entry, envelope, bucketKey);
+  if (remembered !== undefined) return remembered;
   const contents = openEnvelope(envelope, placeOf(entry.ref.name, entry.version), bucketKey.key);
-  return { entry, contents, bucketKey, bodyId: bodyIdOf(envelope) };
+  const opened = { entry, contents, bucketKey, bodyId: Uint8Array.from(bodyIdOf(envelope)) };
+  room.opened.put(opened, envelope);
+  return opened;
 }
 
 /** The answer to a client. `sizeBytes` and `etag` are there once the contents are whole. */

@@ -3,17 +3,12 @@ import { admit } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import type { ObjectRef } from "../storage/storage.ts";
 import { commitHeld } from "./find.ts";
-import type { ObjectsNeeds } from "./needs.ts";
+import type { Room } from "./room.ts";
 import type { RemoveWanted } from "./store.ts";
 
 /** Opens nothing where no condition asks for it: what does not open can still be removed. */
-export async function removeObject(
-  needs: ObjectsNeeds,
-  call: Call,
-  ref: ObjectRef,
-  wanted: RemoveWanted,
-): Promise<void> {
-  const bucket = admit(call, ref.bucket, "DeleteObject", needs.nowMs());
+export async function removeObject(room: Room, call: Call, ref: ObjectRef, wanted: RemoveWanted): Promise<void> {
+  const bucket = admit(call, ref.bucket, "DeleteObject", room.nowMs());
   const conditions = { ifMatch: wanted.ifMatch, ifNoneMatch: undefined };
-  await commitHeld(needs, call, bucket, ref, conditions, (expect) => needs.storage.remove(ref, expect, call.signal));
+  await commitHeld(room, call, bucket, ref, conditions, (expect) => room.storage.remove(ref, expect, call.signal));
 }

@@ -24,8 +24,8 @@ import { openKey } from "./bodies.ts";
 import { canCombine, DIGEST_BYTES } from "./digests.ts";
 import { type Encryption, planEncryption } from "./encryption.ts";
 import { afterOf } from "./list.ts";
-import type { ObjectsNeeds } from "./needs.ts";
 import { kmsKeyIdOf, objectSource, SHOWN_AS, unlessEmpty } from "./records.ts";
+import type { Room } from "./room.ts";
 import type { ListQuery, PutWanted, UploadInfo, UploadListing } from "./store.ts";
 
 export type ChecksumChoice = UploadInfo["checksum"];
@@ -40,50 +40,45 @@ export interface OpenedUpload {
 }
 
 export async function createUpload(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   { bucket: bucketName, name }: ObjectRef,
   wanted: PutWanted,
 ): Promise<UploadInfo> {
-  const bucket = admit(call, bucketName, "WriteObject", needs.nowMs());
+  const bucket = admit(call, bucketName, "WriteObject", room.nowMs());
   checkChoice(wanted.checksum);
-  const encryption = await planEncryption(needs, call, bucket, wanted.encryption);
+  const encryption = await planEncryption(room, call, bucket, wanted.encryption);
   const { bucketKey, bodyId } = encryption;
   const ref: UploadRef = { bucket: bucketName, name, uploadId: Buffer.from(freshBytes(16)).toString("hex") };
-  const startedMs = needs.nowMs();
+  const startedMs = room.nowMs();
   const contents = uploadContents(encryption, wanted, startedMs);
   const state = sealEnvelope(placeOf(ref), contents, bucketKey.id, bodyId, bucketKey.key);
-  const source = objectSource(needs, ref, encryption, wanted, () => {
+  const source = objectSource(room, ref, encryption, wanted, () => {
     throw new Error("an upload is not whole when it begins");
   });
-  await needs.storage.createUpload(ref, state, source, call.signal);
+  await room.storage.createUpload(ref, state, source, call.signal);
   return infoOfUpload(ref, contents, bucketKey, startedMs, wanted.checksum);
 }
 
 /** NoSuchUpload if there is none; one that has been completed is still there, with what it became. */
-export async function openUpload(
-  needs: ObjectsNeeds,
-  call: Call,
-  bucket: BucketEntry,
-  ref: UploadRef,
-): Promise<OpenedUpload> {
-  const opened = await openIfThere(needs, call, bucket, ref);
+export async function openUpload(room: Room, call: Call, bucket: BucketEntry, ref: UploadRef): Promise<OpenedUpload> {
+  const opened = await openIfThere(room, call, bucket, ref);
   if (opened === undefined) throw noSuchUpload();
   return opened;
 }
 
 /** What parts, and in the end the object, are encrypted with: the upload's own data key, under the newest bucket key. */
 export async function encryptionOf(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   upload: OpenedUpload,
 ): Promise<Encryption> {
   const { contents, bodyId } = upload;
   return {
-    bucketKey: await needs.keys.current(call, bucket),
+    bucketKey: await room.keys.current(call, bucket),
     bodyId,
-    dataKey: await openKey(needs, call, bucket, upload),
+    dataKey: await openKey(room, call, bucket, upload),
     sealedKey: contents.key,
     shape: parsePartShape(contents.bodyHead),
     shown: contents.shown,
@@ -91,24 +86,24 @@ export async function encryptionOf(
   };
 }
 
-export async function abortUpload(needs: ObjectsNeeds, call: Call, ref: UploadRef): Promise<void> {
-  admit(call, ref.bucket, "WriteObject", needs.nowMs());
-  await needs.storage.abort(ref, call.signal);
+export async function abortUpload(room: Room, call: Call, ref: UploadRef): Promise<void> {
+  admit(call, ref.bucket, "WriteObject", room.nowMs());
+  await room.storage.abort(ref, call.signal);
 }
 
 export async function listUploads(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucketName: string,
   query: ListQuery & { readonly afterUploadId: string },
 ): Promise<UploadListing> {
-  const bucket = admit(call, bucketName, "ListObjects", needs.nowMs());
+  const bucket = admit(call, bucketName, "ListObjects", room.nowMs());
   const { prefix, delimiter, limit } = query;
   const asked = { prefix, delimiter: delimiter === "" ? undefined : delimiter, after: afterUpload(query), limit };
-  const page = await needs.storage.uploads(bucketName, asked, call.signal);
+  const page = await room.storage.uploads(bucketName, asked, call.signal);
   const uploads: UploadInfo[] = [];
   for (const { bucket: inBucket, name, uploadId } of page.items) {
-    const opened = await openIfThere(needs, call, bucket, { bucket: inBucket, name, uploadId });
+    const opened = await openIfThere(room, call, bucket, { bucket: inBucket, name, uploadId });
     // It may have ended since the page was read.
     if (opened !== undefined) uploads.push(opened.info);
   }
@@ -123,14 +118,14 @@ export function noSuchUpload(): Failure {
 }
 
 async function openIfThere(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   bucket: BucketEntry,
   ref: UploadRef,
 ): Promise<OpenedUpload | undefined> {
-  const state = await needs.storage.uploadState(ref, call.signal);
+  const state = await room.storage.uploadState(ref, call.signal);
   if (state === undefined) return undefined;
-  const bucketKey = await needs.keys.byId(call, bucket, bucketKeyIdOf(state.state));
+  const bucketKey = await room.keys.byId(call, bucket, bucketKeyIdOf(state.state));
   const contents = openEnvelope(state.state, placeOf(ref), bucketKey.key);
   const choice = choiceOf(contents);
   const info = infoOfUpload(ref, contents, bucketKey, contents.modifiedMs, choice);

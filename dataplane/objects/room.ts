@@ -5,6 +5,7 @@ import type { BucketEntry } from "../config/config.ts";
 import { type Failure, failureOf } from "../failure.ts";
 import type { BucketKeys } from "../keys/keys.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { OpenedMemory } from "./opened.ts";
 
 export interface ObjectsNeeds {
   readonly storage: Storage;
@@ -17,6 +18,11 @@ export interface ObjectsNeeds {
   readonly partBytesMin?: number;
 }
 
+/** What the verbs share: what they were given, and what they remember. */
+export interface Room extends ObjectsNeeds {
+  readonly opened: OpenedMemory;
+}
+
 export type DefaultShown = "AES256" | "aws:kms" | "none";
 
 /** What an operation says of itself in the audit line. */
@@ -24,7 +30,7 @@ export type Deed = Pick<AuditEvent, "operation" | "kind" | "bucket" | "name">;
 
 /** Runs one operation; its audit line is written before the answer. `bytesOf`: plaintext bytes moved, if it succeeded. */
 export async function audited<Result>(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   deed: Deed,
   work: () => Promise<Result>,
@@ -36,15 +42,15 @@ export async function audited<Result>(
   try {
     result = await work();
   } catch (error) {
-    throw await auditedFailure(needs, call, deed, error);
+    throw await auditedFailure(room, call, deed, error);
   }
-  await needs.audit(call, { ...deed, bytes: bytesOf?.(result) });
+  await room.audit(call, { ...deed, bytes: bytesOf?.(result) });
   return result;
 }
 
 /** The Failure that an error becomes, once it stands in the audit line. */
 export async function auditedFailure(
-  needs: ObjectsNeeds,
+  room: Room,
   call: Call,
   deed: Deed,
   error: unknown,
@@ -52,6 +58,6 @@ export async function auditedFailure(
 ): Promise<Failure> {
   const what = deed.name === undefined ? `bucket "${deed.bucket}"` : `"${deed.name}"`;
   const failure = failureOf(error, `${deed.operation} ${what}`);
-  await needs.audit(call, { ...deed, bytes, failure });
+  await room.audit(call, { ...deed, bytes, failure });
   return failure;
 }

@@ -1,0 +1,53 @@
+/**
+ * Objects whose envelope was opened, and a bounded memory of them: opening is a pure function of key, place and bytes, so
+ * what was opened from equal bytes under the same bucket key need not be opened again. Who may use that key is asked before.
+ */
+import type { ReadContents } from "../../envelope/envelope.ts";
+import type { BucketKey } from "../keys/keys.ts";
+import type { Entry } from "../storage/storage.ts";
+
+export interface OpenedObject {
+  readonly entry: Entry;
+  readonly contents: ReadContents<"object">;
+  readonly bucketKey: BucketKey;
+  readonly bodyId: Uint8Array;
+}
+
+export interface OpenedMemory {
+  get(entry: Entry, envelope: Uint8Array, bucketKey: BucketKey): OpenedObject | undefined;
+  put(opened: OpenedObject, envelope: Uint8Array): void;
+}
+
+interface Remembered {
+  readonly opened: OpenedObject;
+  readonly envelope: Uint8Array;
+}
+
+/** Forgets what was not asked for the longest. An entry takes about two kilobytes. */
+export function createOpenedMemory(entriesMax: number): OpenedMemory {
+  const byPlace = new Map<string, Remembered>();
+  return {
+    get(entry, envelope, bucketKey) {
+      const place = placeOf(entry);
+      const found = byPlace.get(place);
+      if (found === undefined) return undefined;
+      if (found.opened.bucketKey.key !== bucketKey.key || Buffer.compare(found.envelope, envelope) !== 0) {
+        byPlace.delete(place);
+        return undefined;
+      }
+      byPlace.delete(place);
+      byPlace.set(place, found);
+      return { ...found.opened, entry, bucketKey };
+    },
+    put(opened, envelope) {
+      const oldest = byPlace.size >= entriesMax ? byPlace.keys().next().value : undefined;
+      if (oldest !== undefined) byPlace.delete(oldest);
+      // The storage may use its buffer again.
+      byPlace.set(placeOf(opened.entry), { opened, envelope: Uint8Array.from(envelope) });
+    },
+  };
+}
+
+function placeOf({ ref, version }: Entry): string {
+  return `${ref.bucket}\0${version}\0${ref.name}`;
+}
