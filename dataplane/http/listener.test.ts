@@ -195,6 +195,19 @@ describe("a request", () => {
     next.socket.destroy();
   });
 
+  test("whose handler writes behind its end harms nobody, and is logged", async () => {
+    const twice: Handle = async (_call, { answer }) => {
+      answer.end("once");
+      answer.write("twice");
+    };
+    const { port, ports } = await open(protocolOf({ "/twice": twice, "/hello": hello }));
+    const client = rawClient(port);
+    client.send(`GET /twice HTTP/1.1\r\n${HOST}\r\nGET /hello HTTP/1.1\r\n${HOST}\r\n`);
+    expect(await client.until("hello")).not.toContain("twice");
+    expect(ports.events).toEqual([expect.objectContaining({ message: "an answer was written to behind its end" })]);
+    client.socket.destroy();
+  });
+
   test("does not send the headers that a handler had set before it failed", async () => {
     const halfway: Handle = async (_call, { answer }) => {
       answer.setHeader("Content-Length", 5);

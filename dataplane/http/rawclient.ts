@@ -85,7 +85,7 @@ export async function recordedPorts<Target>(
     live,
     inFlight: createInFlight(),
     log: { error: note, warn: note, info: () => undefined, debug: () => undefined, setLevel: () => undefined },
-    metrics: { request: () => undefined, inFlight: () => undefined, bytes: () => undefined },
+    metrics: { request: () => undefined, inFlight: () => undefined },
     requestLine: (fields) => void lines.push(fields),
     lines,
     events,

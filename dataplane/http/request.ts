@@ -43,7 +43,7 @@ export interface RequestPorts<Target> {
   readonly live: Entrance;
   readonly inFlight: InFlight;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, "request" | "inFlight" | "bytes">;
+  readonly metrics: Pick<Metrics, "request" | "inFlight">;
   /** Takes one request line; a promise is not waited for. */
   readonly requestLine: (fields: RequestFields) => void;
 }
@@ -108,8 +108,8 @@ class Request<Target> implements Running {
     answer.setHeader("x-amz-request-id", this.#id);
     answer.on("timeout", () => this.#idle());
     answer.once("close", () => this.#close());
-    // Said of writes behind the end of a connection, which `close` tells of: without a listener it would end the process.
-    answer.on("error", () => undefined);
+    // One handler's mistake must not end the requests of all others, as an error without a listener would.
+    answer.on("error", (cause) => ports.log.error("an answer was written to behind its end", { cause }));
   }
 
   abort(reason: Failure): void {
@@ -136,7 +136,6 @@ class Request<Target> implements Running {
     const milliseconds = performance.now() - this.#begun;
     const fields = this.#fields(milliseconds);
     metrics.request(fields.protocol, fields.operation, fields.status, milliseconds / 1000);
-    if (fields.doneBytes > 0) metrics.bytes(fields.bytesIn > 0 ? "in" : "out", fields.doneBytes);
     this.#ports.requestLine(fields);
   }
 
