@@ -307,7 +307,7 @@ export const GUARDED_BUILTINS: Readonly<Record<string, RegExp>> = {
   "node:https": /^$/,
   "node:inspector": /^$/,
   "node:net": /^(dataplane\/(http|storage\/filesystem)\/|operator\/local\/|e2e\/)/,
-  "node:sqlite": /^(dataplane\/storage\/filesystem\/|operator\/local\/lock\.)/,
+  "node:sqlite": /^(dataplane\/storage\/filesystem\/|operator\/local\/lock\.|e2e\/)/,
   "node:tls": /^$/,
   "node:vm": /^$/,
   "node:worker_threads": /^dataplane\/(storage\/filesystem|objects)\//,
