@@ -41,6 +41,7 @@ const METHODS: {
   completeUpload: ["Write", (objects, call) => objects.completeUpload(call, UPLOAD, PARTS, COMPLETE)],
   abortUpload: ["Write", (objects, call) => objects.abortUpload(call, UPLOAD)],
   parts: ["Write", (objects, call) => objects.parts(call, UPLOAD, 0, 10)],
+  rewrap: ["Write", (objects, call) => objects.rewrap(call, "photos", undefined)],
   uploads: ["List", (objects, call) => objects.uploads(call, "photos", EVERY)],
 };
 const ROWS = Object.entries(METHODS).map(([name, [permission, run]]) => [name, permission, run] as const);

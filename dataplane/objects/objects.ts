@@ -6,6 +6,7 @@ import { createOpenedMemory } from "./opened.ts";
 import { listParts, putPart } from "./parts.ts";
 import { putObject } from "./put.ts";
 import { removeObject } from "./remove.ts";
+import { rewrapObjects } from "./rewrap.ts";
 import { audited, type Deed, type ObjectsNeeds } from "./room.ts";
 import type { ObjectStore } from "./store.ts";
 import { abortUpload, createUpload, listUploads } from "./uploads.ts";
@@ -61,6 +62,10 @@ export function createObjects(needs: ObjectsNeeds): ObjectStore {
       ),
     uploads: (call, bucket, query) =>
       audited(room, call, readOf("ListMultipartUploads", bucket), () => listUploads(room, call, bucket, query)),
+    rewrap: (call, bucket, cursor) =>
+      audited(room, call, { operation: "RewrapObjects", kind: "key", bucket }, () =>
+        rewrapObjects(room, call, bucket, cursor),
+      ),
   };
 }
 

@@ -191,7 +191,8 @@ const PART_LIST_USE = 1;
 const ONE_PIECE: Uint8Array = new Uint8Array(HEAD_BYTES);
 const NOTHING: ReadonlyMap<string, string> = new Map();
 
-function placeOf(objectName: string, version: string | undefined): Place & { readonly kind: "object" } {
+/** Where the envelope of an object is bound to. */
+export function placeOf(objectName: string, version: string | undefined): Place & { readonly kind: "object" } {
   return { kind: "object", objectName, versionId: version ?? "" };
 }
 

@@ -3,6 +3,7 @@
  * Sizes and offsets are those of the plaintext; all methods authorise, audit, and fail with Failure alone.
  */
 import type { Body, Call, ChecksumAlgorithm } from "../call.ts";
+import type { StepDone } from "../keys/keys.ts";
 import type { ObjectRef, Page, PartRef, UploadRef } from "../storage/storage.ts";
 
 /** What S3 answers say of the encryption. */
@@ -178,4 +179,6 @@ export interface ObjectStore {
     limit: number,
   ): Promise<{ readonly upload: UploadInfo; readonly page: Page<PartInfo, number> }>;
   uploads(call: Call, bucket: string, query: ListQuery & { readonly afterUploadId: string }): Promise<UploadListing>;
+  /** One bounded step of wrapping anew, under the newest version of the bucket's KMS key, what that key itself wrapped. */
+  rewrap(call: Call, bucket: string, cursor: string | undefined): Promise<StepDone>;
 }
