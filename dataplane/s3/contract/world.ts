@@ -14,6 +14,7 @@ import {
 import { createInFlight } from "../../http/inflight.ts";
 import { createListener } from "../../http/listener.ts";
 import { createBucketKeys, createSettingsSealer, openStoreId } from "../../keys/keys.ts";
+import { createMetrics } from "../../metrics.ts";
 import { createObjects, type ObjectStore } from "../../objects/objects.ts";
 import { createLive } from "../../snapshot.ts";
 import { createMemoryStorage } from "../../storage/memory.ts";
@@ -28,7 +29,7 @@ export interface World {
   readonly endpoint: string;
   readonly audit: AuditEvent[];
   readonly lines: { readonly status: number; readonly code: string | undefined }[];
-  /** What the log was told of failures. */
+  /** What the log was told of failures, but of what is not supported. */
   readonly errors: unknown[];
   close(): Promise<void>;
 }
@@ -69,8 +70,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   await buckets.prepare(config.buckets, signal);
   const shownByDefault = buckets.shownByDefault.bind(buckets);
   const objects = createObjects({ storage, keys, audit, nowMs: Date.now, shownByDefault });
-  const note = (message: string, fields?: Readonly<Record<string, unknown>>) =>
-    void world.errors.push({ message, fields });
+  const note = (message: string, fields: Readonly<Record<string, unknown>> = {}): void => {
+    if (fields["code"] !== "NotImplemented") world.errors.push({ message, fields });
+  };
   const listener = createListener({
     protocol: createS3Protocol({
       objects: options.around?.(objects) ?? objects,
@@ -81,7 +83,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     live,
     inFlight: createInFlight(),
     log: { error: note, warn: note, info: () => undefined, debug: () => undefined, setLevel: () => undefined },
-    metrics: { request: () => undefined, inFlight: () => undefined },
+    metrics: createMetrics(),
     requestLine: ({ status, code }) => void world.lines.push({ status, code }),
   });
   const { port } = await listener.listen(0, "127.0.0.1");
