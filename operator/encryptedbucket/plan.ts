@@ -93,10 +93,7 @@ export function planBucket(observed: ObservedBucket, now: Date): BucketPlan {
   return {
     actions: observed.holder === undefined ? actionsOf(observed) : [],
     status: next,
-    events: [
-      ...notices(observed, status.conditions, conditions),
-      ...readyNotices(status.conditions, conditions, "ready"),
-    ],
+    events: [...notices(observed, next), ...readyNotices(status.conditions, conditions, "ready")],
     againAfterMs: againAfter(observed, job),
   };
 }
@@ -299,11 +296,7 @@ function accessStatus({ credentials, bucket, secretNames, holder }: ObservedBuck
   });
 }
 
-function notices(
-  { credentials, compiled }: ObservedBucket,
-  before: EncryptedBucketStatus["conditions"],
-  after: EncryptedBucketStatus["conditions"],
-): Notice[] {
+function notices({ bucket, credentials, compiled }: ObservedBucket, after: EncryptedBucketStatus): Notice[] {
   // What is replaced is so only when the entry is in the configuration.
   const replaced = isFinding(compiled) ? [] : credentials.replaced;
   const found: Notice[] = replaced.map((entry) => ({
@@ -311,12 +304,18 @@ function notices(
     reason: "CredentialsRotated",
     message: `new credentials for access entry ${entry}`,
   }));
-  const was = conditionOf(before, "RewrapComplete");
-  const is = conditionOf(after, "RewrapComplete");
-  if (is === undefined || was?.reason === is.reason || was?.status === "Unknown") return found;
-  if (is.reason === "RewrapDone")
-    found.push({ type: "Normal", reason: "RewrapDone", message: "keys are wrapped anew" });
-  if (is.reason === "RewrapFailed") found.push({ type: "Warning", reason: "RewrapFailed", message: is.message });
+  const before = bucket.status;
+  const isDone = conditionOf(after.conditions, "RewrapComplete")?.reason === "RewrapDone";
+  // The first sweep of a bucket finds nothing to tell of.
+  if (isDone && before.rewrap !== undefined && before.rewrap.completionTime !== after.rewrap?.completionTime) {
+    const by = `KmsProvider ${after.encryption?.provider}, version ${after.encryption?.keyVersion}`;
+    found.push({ type: "Normal", reason: "RewrapDone", message: `its keys are wrapped by ${by}` });
+  }
+  const is = conditionOf(after.conditions, "RewrapComplete");
+  const isNews = conditionOf(before.conditions, "RewrapComplete")?.reason !== is?.reason;
+  if (is?.reason === "RewrapFailed" && isNews) {
+    found.push({ type: "Warning", reason: "RewrapFailed", message: is.message });
+  }
   return found;
 }
 
