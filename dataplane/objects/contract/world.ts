@@ -34,7 +34,7 @@ export interface KeyOfBuckets {
 type Kms = Snapshot["kms"] extends ReadonlyMap<string, infer Client> ? Client : never;
 
 export interface WorldOptions {
-  /** Around the storage in memory. */
+  /** Around the storage in memory, or in its place. */
   readonly around?: (storage: Storage) => Storage;
   readonly partBytesMin?: number;
 }
