@@ -15,7 +15,7 @@ export function s3Client({ endpoint, region, accessKeyId, secretAccessKey }: Cre
 }
 
 /** The environment that an application is given, with nothing else of AWS in it. */
-export function applicationEnvironment(credentials: Credentials): NodeJS.ProcessEnv {
+function applicationEnvironment(credentials: Credentials): NodeJS.ProcessEnv {
   const others = Object.entries(process.env).filter(([name]) => !name.startsWith("AWS_"));
   return {
     ...Object.fromEntries(others),

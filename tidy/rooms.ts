@@ -50,6 +50,14 @@ export const ROOMS: readonly Room[] = [
     opener: "kms/open.ts",
   },
   {
+    name: "kms/vault/",
+    files: /^kms\/vault\//,
+    imports: ["kms/", "envelope/"],
+    doors: {},
+    packages: ["node-vault"],
+    opener: "kms/open.ts",
+  },
+  {
     name: "kms/",
     files: /^kms\//,
     imports: ["envelope/"],
@@ -289,10 +297,18 @@ export const ROOMS: readonly Room[] = [
 ];
 
 /** What tests may load beside what their room may. */
-export const TEST_PACKAGES = ["vitest", "fast-check", "yaml"];
+export const TEST_PACKAGES = [
+  "vitest",
+  "fast-check",
+  "yaml",
+  "@aws-sdk/client-s3",
+  "@aws-sdk/lib-storage",
+  "@aws-sdk/s3-request-presigner",
+];
 
-/** Written for tests, though no test themselves: a client that sends what no client would, a program that is killed. */
-const TEST_SUPPORT = /^dataplane\/(http\/rawclient|storage\/filesystem\/crash(-child)?)\.ts$/;
+/** Written for tests, though no test themselves: a client that sends what no client would, a program that is
+ *  killed, a room with all that it needs around it. */
+const TEST_SUPPORT = /^dataplane\/(http\/rawclient|\w+\/world|storage\/filesystem\/crash(-child)?)\.ts$/;
 
 /** What tests of any room may import although it is nobody's door: stand-ins, and the suites that ports come with. */
 export const TEST_DOORS =
@@ -303,12 +319,12 @@ export const GUARDED_BUILTINS: Readonly<Record<string, RegExp>> = {
   "node:child_process": /^(operator\/local\/|e2e\/)/,
   "node:cluster": /^$/,
   "node:dgram": /^$/,
-  "node:http": /^(dataplane\/(http|s3|rest|admin)\/|e2e\/)/,
-  "node:https": /^$/,
+  "node:http": /^(dataplane\/(http|s3|rest|admin)\/|kms\/vault\/|e2e\/)/,
+  "node:https": /^kms\/vault\//,
   "node:inspector": /^$/,
   "node:net": /^(dataplane\/(http|storage\/filesystem)\/|operator\/local\/|e2e\/)/,
   "node:sqlite": /^(dataplane\/storage\/filesystem\/|operator\/local\/lock\.|e2e\/)/,
-  "node:tls": /^$/,
+  "node:tls": /^kms\/vault\//,
   "node:vm": /^$/,
   "node:worker_threads": /^dataplane\/(storage\/filesystem|objects)\//,
 };
@@ -319,7 +335,7 @@ export const PURE_FILES =
 
 /** Ports with adapters: a test beside each adapter runs the contract. */
 export const PORTS: readonly { readonly contract: string; readonly adapters: readonly string[] }[] = [
-  { contract: "kms/contract/", adapters: ["kms/local.ts"] },
+  { contract: "kms/contract/", adapters: ["kms/local.ts", "kms/vault/"] },
   {
     contract: "dataplane/storage/contract/",
     adapters: ["dataplane/storage/memory.ts", "dataplane/storage/filesystem/"],
