@@ -5,18 +5,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { createCRC32, createCRC64, type IHasher } from "hash-wasm";
+import { CHECKSUM_BYTES } from "../../envelope/checksums.ts";
 import type { ChecksumAlgorithm, Digests } from "../call.ts";
-
-/** Every algorithm, with the length of its values. */
-export const DIGEST_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = {
-  CRC32: 4,
-  CRC32C: 4,
-  CRC64NVME: 8,
-  SHA1: 20,
-  SHA256: 32,
-  SHA512: 64,
-  MD5: 16,
-};
 
 /** Those whose values of parts can be combined to that of the whole. */
 export type CombinableAlgorithm = "CRC32" | "CRC32C" | "CRC64NVME";
@@ -80,7 +70,7 @@ export function combineWhole(
   parts: Iterable<{ readonly value: Uint8Array; readonly plainBytes: number }>,
 ): Uint8Array {
   const polynomial = POLYNOMIALS[algorithm];
-  const bits = 8 * DIGEST_BYTES[algorithm];
+  const bits = 8 * CHECKSUM_BYTES[algorithm];
   const shifts = new Map<number, bigint>();
   let whole = 0n;
   for (const { value, plainBytes } of parts) {

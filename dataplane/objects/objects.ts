@@ -69,10 +69,13 @@ export function createObjects(needs: ObjectsNeeds): ObjectStore {
   };
 }
 
-function write(operation: string, { bucket, name }: { readonly bucket: string; readonly name: string }): Deed {
+function write(
+  operation: Deed["operation"],
+  { bucket, name }: { readonly bucket: string; readonly name: string },
+): Deed {
   return { operation, kind: "write", bucket, name };
 }
 
-function readOf(operation: string, bucket: string, name?: string): Deed {
+function readOf(operation: Deed["operation"], bucket: string, name?: string): Deed {
   return { operation, kind: "read", bucket, name };
 }

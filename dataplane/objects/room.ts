@@ -25,8 +25,29 @@ export interface Room extends ObjectsNeeds {
 
 export type DefaultShown = "AES256" | "aws:kms" | "none";
 
+/** The operations of the audit line, as S3 calls them, and how messages say what could not be done. */
+const DOING = {
+  PutObject: "store",
+  GetObject: "read",
+  HeadObject: "read",
+  ListObjects: "list",
+  DeleteObject: "remove",
+  CreateMultipartUpload: "begin an upload of",
+  UploadPart: "store a part of",
+  CompleteMultipartUpload: "complete the upload of",
+  AbortMultipartUpload: "abort the upload of",
+  ListParts: "list the parts of",
+  ListMultipartUploads: "list the uploads of",
+  RewrapObjects: "wrap the data keys anew of",
+} as const;
+
 /** What an operation says of itself in the audit line. */
-export type Deed = Pick<AuditEvent, "operation" | "kind" | "bucket" | "name">;
+export interface Deed {
+  readonly operation: keyof typeof DOING;
+  readonly kind: AuditEvent["kind"];
+  readonly bucket: string;
+  readonly name?: string | undefined;
+}
 
 /** Runs one operation; its audit line is written before the answer. `bytesOf`: plaintext bytes moved, if it succeeded. */
 export async function audited<Result>(
@@ -57,7 +78,7 @@ export async function auditedFailure(
   bytes?: number,
 ): Promise<Failure> {
   const what = deed.name === undefined ? `bucket "${deed.bucket}"` : `"${deed.name}"`;
-  const failure = failureOf(error, `${deed.operation} ${what}`);
+  const failure = failureOf(error, `${DOING[deed.operation]} ${what}`);
   await room.audit(call, { ...deed, bytes, failure });
   return failure;
 }

@@ -35,8 +35,8 @@ async function createAttacked(): Promise<Attacked> {
   return Object.assign(attacked, { world });
 }
 
-/** What a caller got: the bytes, or that a Failure came, and whether it was counted as tampering. */
-async function outcomeOf(work: () => Promise<Uint8Array>): Promise<string | Uint8Array> {
+/** What a caller got, or that a Failure came, and whether it was counted as tampering. */
+async function outcomeOf<Result>(work: () => Promise<Result>): Promise<string | Result> {
   try {
     return await work();
   } catch (error) {
@@ -56,21 +56,15 @@ async function readAll(world: World, first: number, last: number | undefined, ca
 const get = (world: World) => outcomeOf(() => readAll(world, 0, undefined));
 const range = (world: World, first: number, last: number) => outcomeOf(() => readAll(world, first, last));
 
-async function head(world: World): Promise<string> {
-  const outcome = await outcomeOf(async () => {
-    await world.objects.head(callOf(world), PHOTO, getWanted());
-    return new Uint8Array(0);
-  });
+/** The same of what answers no bytes. */
+async function answerOf(work: () => Promise<unknown>): Promise<string> {
+  const outcome = await outcomeOf(work);
   return typeof outcome === "string" ? outcome : "answered";
 }
 
-async function list(world: World): Promise<string> {
-  const outcome = await outcomeOf(async () => {
-    await world.objects.list(callOf(world), "photos", EVERY);
-    return new Uint8Array(0);
-  });
-  return typeof outcome === "string" ? outcome : "answered";
-}
+const head = (world: World) => answerOf(() => world.objects.head(callOf(world), PHOTO, getWanted()));
+
+const list = (world: World) => answerOf(() => world.objects.list(callOf(world), "photos", EVERY));
 
 async function entryOf(world: World, ref = PHOTO): Promise<Entry & { readonly envelope: Uint8Array }> {
   return (await world.storage.find(ref, SIGNAL)) as Entry & { readonly envelope: Uint8Array };
@@ -367,6 +361,61 @@ describe("a body in parts", () => {
   });
 });
 
+describe("an upload that is not complete", () => {
+  async function begun() {
+    const world = await createWorld(localKey());
+    const { ref } = await world.objects.createUpload(callOf(world), PHOTO, putWanted());
+    const part = { ...ref, partNumber: 1 };
+    const { etag } = await world.objects.putPart(callOf(world), part, bodyOf(plainBytes(40)));
+    const complete = () =>
+      world.objects.completeUpload(callOf(world), ref, [{ partNumber: 1, etag, checksums: new Map() }], {
+        conditions: { ifMatch: undefined, ifNoneMatch: undefined },
+        sizeBytes: undefined,
+        checksums: new Map(),
+      });
+    return { world, ref, part, complete };
+  }
+
+  test("with any bit of its record flipped takes no part and is neither listed nor completed", async () => {
+    const { world, ref, part, complete } = await begun();
+    const inner = world.storage.uploadState.bind(world.storage);
+    const state = await inner(ref, SIGNAL);
+    for (let bit = 0; bit < 8 * (state?.state.length ?? 0); bit += 3) {
+      world.storage.uploadState = async (upload, signal) => {
+        const found = await inner(upload, signal);
+        return found && { ...found, state: flipped(found.state, bit) };
+      };
+      const outcomes = [
+        await answerOf(() => world.objects.putPart(callOf(world), part, bodyOf(plainBytes(4)))),
+        await answerOf(() => world.objects.parts(callOf(world), ref, 0, 10)),
+        await answerOf(() => world.objects.uploads(callOf(world), "photos", { ...EVERY, afterUploadId: "" })),
+        await answerOf(complete),
+      ];
+      for (const outcome of outcomes) expect(["tamper", "InternalError"], `bit ${bit}`).toContain(outcome);
+    }
+  });
+
+  test("with any bit of a part's record flipped, or a part of another length, is not completed", async () => {
+    const { world, ref, complete } = await begun();
+    const inner = world.storage.parts.bind(world.storage);
+    const [stored] = (await inner(ref, 0, 1, SIGNAL)).items;
+    for (let bit = 0; bit < 8 * (stored?.envelope.length ?? 0); bit += 1) {
+      world.storage.parts = async (upload, after, limit, signal) => {
+        const page = await inner(upload, after, limit, signal);
+        return { ...page, items: page.items.map((one) => ({ ...one, envelope: flipped(one.envelope, bit) })) };
+      };
+      expect(["tamper", "InternalError"], `bit ${bit}`).toContain(await answerOf(complete));
+    }
+    world.storage.parts = async (upload, after, limit, signal) => {
+      const page = await inner(upload, after, limit, signal);
+      return { ...page, items: page.items.map((one) => ({ ...one, storedBytes: one.storedBytes + 1 })) };
+    };
+    expect(await answerOf(complete)).toBe("tamper");
+    world.storage.parts = inner;
+    expect(await answerOf(complete)).not.toBe("tamper");
+  });
+});
+
 describe("a bucket key", () => {
   const path = async (bucket: string, world: World) =>
     (await world.storage.documents(`bucket/${bucket}/key/`, "", 10, SIGNAL)).items[0] as {
@@ -383,16 +432,11 @@ describe("a bucket key", () => {
 
   async function outcomes(world: World, call: () => Call): Promise<string[]> {
     await restart(world);
-    const got = await outcomeOf(() => readAll(world, 0, undefined, call()));
-    const headed = await outcomeOf(async () => {
-      await world.objects.head(call(), PHOTO, getWanted());
-      return new Uint8Array(0);
-    });
-    const listed = await outcomeOf(async () => {
-      await world.objects.list(call(), "photos", EVERY);
-      return new Uint8Array(0);
-    });
-    return [got, headed, listed].map((outcome) => (typeof outcome === "string" ? outcome : "answered"));
+    return [
+      await answerOf(() => readAll(world, 0, undefined, call())),
+      await answerOf(() => world.objects.head(call(), PHOTO, getWanted())),
+      await answerOf(() => world.objects.list(call(), "photos", EVERY)),
+    ];
   }
 
   test("whose record is that of another bucket opens nothing", async () => {

@@ -2,6 +2,7 @@
  * Uploads in parts: begun, looked at, listed, aborted. How all parts are encrypted and summed is sealed at the beginning.
  * Their bytes are parts.ts's, their end is complete.ts's.
  */
+import { CHECKSUM_BYTES } from "../../envelope/checksums.ts";
 import {
   bodyIdOf,
   bucketKeyIdOf,
@@ -21,7 +22,7 @@ import { Failure } from "../failure.ts";
 import type { BucketKey } from "../keys/keys.ts";
 import type { After, ObjectRef, UploadRef, UploadState } from "../storage/storage.ts";
 import { openKey } from "./bodies.ts";
-import { canCombine, DIGEST_BYTES } from "./digests.ts";
+import { canCombine } from "./digests.ts";
 import { type Encryption, planEncryption } from "./encryption.ts";
 import { afterOf } from "./list.ts";
 import { kmsKeyIdOf, objectSource, SHOWN_AS, unlessEmpty } from "./records.ts";
@@ -148,7 +149,7 @@ function uploadContents(encryption: Encryption, wanted: PutWanted, startedMs: nu
 
 /** An upload has no checksum yet, only the choice of one: its value is all zero. */
 function choiceField({ algorithm, kind }: NonNullable<ChecksumChoice>) {
-  return { algorithm, composite: kind === "composite", value: new Uint8Array(DIGEST_BYTES[algorithm]) };
+  return { algorithm, composite: kind === "composite", value: new Uint8Array(CHECKSUM_BYTES[algorithm]) };
 }
 
 function choiceOf({ checksums }: ReadContents<"upload">): ChecksumChoice {
