@@ -127,8 +127,9 @@ export interface Traits {
 }
 
 export interface Health {
+  /** Commits are taken. A full disk leaves this true: removing and updating still work. */
   readonly writable: boolean;
-  /** Why not, for people. */
+  /** For people: why nothing can be written, or why no body is taken. */
   readonly reason: string | undefined;
 }
 

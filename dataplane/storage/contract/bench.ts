@@ -1,7 +1,7 @@
-/* What the themes of the contract share: a storage under test, and short ways to write to it and read from it. */
+/* What the themes of the contract share: a storage under test, and short ways to write to it and read from it. Runs
+ * without a test runner too, for programs that a test starts. */
 
 import { createHash } from "node:crypto";
-import { expect } from "vitest";
 import type { Entry, EnvelopeSource, Expect, ListQuery, ObjectRef, Part, Storage, UploadRef } from "../storage.ts";
 
 export interface Opened {
@@ -105,11 +105,6 @@ export async function get(storage: Storage, name: string): Promise<{ envelope: s
     return undefined;
   }
   return { envelope: Buffer.from(entry.envelope ?? []).toString(), bytes: await readAll(storage, entry) };
-}
-
-export async function assertObject(storage: Storage, name: string, bytes: Uint8Array): Promise<void> {
-  const found = await get(storage, name);
-  expect(found?.bytes.equals(bytes)).toBe(true);
 }
 
 export function query(wanted: Partial<ListQuery> = {}): ListQuery {

@@ -25,16 +25,20 @@ export class FilePool {
     this.#queue = queue;
   }
 
+  /** So that the first body need not wait. */
+  fill(): Promise<void> {
+    this.#refill ??= this.#fill();
+    return this.#refill;
+  }
+
   async take(): Promise<string> {
     for (;;) {
       const id = this.#ids.pop();
-      if (this.#ids.length < POOL_LOW) {
-        this.#refill ??= this.#fill();
-      }
+      const filled = this.#ids.length < POOL_LOW ? this.fill() : undefined;
       if (id !== undefined) {
         return id;
       }
-      await this.#refill;
+      await filled;
     }
   }
 

@@ -303,8 +303,9 @@ class FilesystemStorage implements Storage {
     clearInterval(this.#expiry);
     const { doomed, queue, reader, lock } = this.#rooms;
     await doomed.finish();
-    await queue.close();
+    // The writer goes last, so that it can empty the log into the index.
     reader.close();
+    await queue.close();
     lock.release();
   }
 }
@@ -349,9 +350,9 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Storag
     await queue.run({ does: "expire", beforeMs: nowMs() - COMPLETED_KEPT_MS }, []);
     reader = new IndexReader(path);
     doomed.ended(reader.doomed());
-    await doomed.finish();
-    const room = new Room(disk, folder, options.reserve ?? DEFAULT_RESERVE);
     const pool = new FilePool(queue);
+    await Promise.all([doomed.finish(), pool.fill()]);
+    const room = new Room(disk, folder, options.reserve ?? DEFAULT_RESERVE);
     return new FilesystemStorage({ lock, queue, reader, files, pool, doomed, room, nowMs, report });
   } catch (error) {
     await queue?.close();

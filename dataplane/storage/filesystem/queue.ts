@@ -59,7 +59,9 @@ export class WriterQueue {
   constructor(options: QueueOptions) {
     this.#options = options;
     const workerData: WriterData = { path: options.path, faults: options.faults?.shared };
-    this.#worker = new Worker(new URL("./writer.ts", import.meta.url), { workerData, name: "index-writer" });
+    // None of this process's own flags: some of them no thread takes.
+    const thread = { workerData, name: "index-writer", execArgv: ["--disable-warning=ExperimentalWarning"] };
+    this.#worker = new Worker(new URL("./writer.ts", import.meta.url), thread);
     this.#worker.on("message", (reply: Reply) => this.#onReply(reply));
     this.#worker.on("error", (error) => this.#onFailed("broken", `the writer has ended: ${String(error)}`));
     this.#exited = new Promise((resolve) => {

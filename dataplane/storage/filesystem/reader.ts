@@ -164,40 +164,39 @@ export class IndexReader {
   }
 
   #assertAbsent(bucket: string, name: Buffer): void {
-    const columns = `SELECT ${RECORD_COLUMNS} FROM records WHERE (bucket, name)`;
-    const before = this.one<RecordValues>(`${columns} < (?, ?) ORDER BY bucket DESC, name DESC LIMIT 1`, bucket, name);
-    const behind = this.one<RecordValues>(`${columns} > (?, ?) ORDER BY bucket, name LIMIT 1`, bucket, name);
-    for (const neighbour of [before, behind]) {
-      if (neighbour !== undefined) {
-        this.#whole(neighbour, `"${name}"`);
-      }
+    this.#assertWhole("before", bucket, name);
+    this.#assertWhole("behind", bucket, name);
+  }
+
+  /** A record whose bucket or name is not what was written is out of order, and lies where it would be missed. */
+  #assertWhole(side: "before" | "behind", bucket: string, name: Uint8Array): void {
+    const order = side === "before" ? "< (?, ?) ORDER BY bucket DESC, name DESC" : "> (?, ?) ORDER BY bucket, name";
+    const sql = `SELECT ${RECORD_COLUMNS} FROM records WHERE (bucket, name) ${order} LIMIT 1`;
+    const neighbour = this.one<RecordValues>(sql, bucket, name);
+    if (neighbour !== undefined) {
+      this.#whole(neighbour, `"${textOf(name)}"`);
     }
   }
 
   list(bucket: string, query: ListQuery): Page<Entry> {
     this.assertBucket(bucket);
-    const sql = (order: string) => `SELECT ${RECORD_COLUMNS} FROM records
-      WHERE (bucket, name) ${order} (?, ?) ORDER BY bucket, name LIMIT ?`;
-    let first = true;
+    const where = `SELECT ${RECORD_COLUMNS} FROM records WHERE bucket = ? AND name`;
+    let isFirst = true;
     const scan = (from: Position, count: number): readonly RecordRow[] => {
-      if (first) {
-        first = false;
-        this.#assertWholeBefore(bucket, from.name);
-      }
-      const found = this.all<RecordValues>(sql(from.inclusive ? ">=" : ">"), bucket, from.name, count);
+      const sql = `${where} ${from.inclusive ? ">=" : ">"} ? ORDER BY name LIMIT ?`;
+      const found = this.all<RecordValues>(sql, bucket, from.name, count);
       const rows = found.map((values) => this.#whole(values, `"${textOf(from.name)}"`));
-      return rows.filter((row) => row.bucket === bucket);
+      if (isFirst) {
+        this.#assertWhole("before", bucket, from.name);
+        isFirst = false;
+      }
+      if (rows.length < count) {
+        this.#assertWhole("behind", bucket, rows.at(-1)?.name ?? from.name);
+      }
+      return rows;
     };
     const page = pageOf(query, scan, OBJECTS);
     return { ...page, items: page.items.map((row) => entryOf(row, textOf(row.name))) };
-  }
-
-  #assertWholeBefore(bucket: string, name: Buffer): void {
-    const sql = `SELECT ${RECORD_COLUMNS} FROM records WHERE (bucket, name) < (?, ?) ORDER BY bucket DESC, name DESC LIMIT 1`;
-    const before = this.one<RecordValues>(sql, bucket, name);
-    if (before !== undefined) {
-      this.#whole(before, `"${textOf(name)}"`);
-    }
   }
 
   inline(id: number): Uint8Array | undefined {

@@ -65,6 +65,16 @@ function assertOurs(index: DatabaseSync, path: string): void {
 
 /** Makes the index if there is none, and brings it to the newest version. */
 export function migrateIndex(path: string): void {
+  try {
+    migrate(path);
+  } catch (cause) {
+    throw cause instanceof StorageError
+      ? cause
+      : new StorageError("damaged", `Cannot open the index "${path}": ${String(cause)}`, { cause });
+  }
+}
+
+function migrate(path: string): void {
   const index = new DatabaseSync(path);
   try {
     assertOurs(index, path);

@@ -1,0 +1,317 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { BUCKET, bytesOf, get, put, putPart, ref, rejection, SIGNAL, sourceOf, upload } from "../contract/bench.ts";
+import type { Storage } from "../storage.ts";
+import { type CommitFault, CommitFaults } from "./commit-faults.ts";
+import { createDisk, type Disk } from "./disk.ts";
+import { type FilesystemOptions, openFilesystem } from "./filesystem.ts";
+
+const MIB = 1024 * 1024;
+const PROBE_EVERY_MS = 50;
+
+let folder: string;
+let storage: Storage;
+let faults: CommitFaults;
+let failing: Map<keyof Disk, () => Promise<void>>;
+let reports: string[];
+
+/** A disk whose next call of one kind can be made to do something first, such as fail. */
+function createFailingDisk(): Disk {
+  const disk = createDisk();
+  const failingCall = <Args extends unknown[], Result>(step: keyof Disk, call: (...args: Args) => Promise<Result>) => {
+    return async (...args: Args): Promise<Result> => {
+      await failing.get(step)?.();
+      return call(...args);
+    };
+  };
+  return {
+    ...disk,
+    create: failingCall("create", disk.create),
+    open: failingCall("open", disk.open),
+    write: failingCall("write", disk.write),
+    read: failingCall("read", disk.read),
+    datasync: failingCall("datasync", disk.datasync),
+    syncFolder: failingCall("syncFolder", disk.syncFolder),
+    link: failingCall("link", disk.link),
+    unlink: failingCall("unlink", disk.unlink),
+  };
+}
+
+function failWith(code: string): () => Promise<void> {
+  return () => Promise.reject(Object.assign(new Error(`injected ${code}`), { code }));
+}
+
+async function open(options: Partial<FilesystemOptions> = {}): Promise<Storage> {
+  return openFilesystem({
+    folder,
+    disk: createFailingDisk(),
+    commitFaults: faults,
+    probeEveryMs: PROBE_EVERY_MS,
+    report: (message) => reports.push(message),
+    ...options,
+  });
+}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "coffer-durability-"));
+  faults = new CommitFaults();
+  failing = new Map();
+  reports = [];
+  storage = await open();
+  await storage.createBucket(BUCKET, SIGNAL);
+});
+afterEach(async () => {
+  failing.clear();
+  faults.set("none");
+  await storage.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function reopen(): Promise<void> {
+  failing.clear();
+  faults.set("none");
+  await storage.close();
+  storage = await open();
+}
+
+function bodyFiles(): string[] {
+  const bodies = join(folder, "bodies");
+  return readdirSync(bodies).flatMap((sub) => readdirSync(join(bodies, sub)));
+}
+
+async function mended(): Promise<void> {
+  for (let round = 0; !storage.health().writable; round += 1) {
+    expect(round).toBeLessThan(200);
+    await sleep(20);
+  }
+}
+
+describe("a body that cannot be stored", () => {
+  it.each([
+    ["create", "EIO", "unreachable"],
+    ["create", "EMFILE", "unreachable"],
+    ["create", "ENOSPC", "full"],
+    ["write", "ENOSPC", "full"],
+    ["write", "EDQUOT", "full"],
+    ["write", "EIO", "unreachable"],
+    ["write", "EFBIG", "too-large"],
+    ["datasync", "EIO", "unreachable"],
+    ["datasync", "ENOSPC", "full"],
+    ["syncFolder", "EIO", "unreachable"],
+  ] as const)(
+    "%s fails with %s: the request fails as %s, the old object stays, the file goes",
+    async (step, code, as) => {
+      await put(storage, "a", bytesOf("old", 2 * MIB));
+      failing.set(step, failWith(code));
+      await expect(put(storage, "a", bytesOf("new", 2 * MIB))).rejects.toMatchObject(rejection(as));
+      failing.clear();
+      expect(storage.health()).toEqual({ writable: true, reason: undefined });
+      expect((await get(storage, "a"))?.bytes.equals(bytesOf("old", 2 * MIB))).toBe(true);
+      await put(storage, "a", bytesOf("new", 2 * MIB));
+      await reopen();
+      expect((await get(storage, "a"))?.bytes.equals(bytesOf("new", 2 * MIB))).toBe(true);
+      expect(bodyFiles()).toHaveLength(1);
+    },
+  );
+
+  it("after a failed sync the draft is lost: no second sync is trusted", async () => {
+    const draft = storage.draft(ref("a"), sourceOf("e"), SIGNAL);
+    await draft.write([bytesOf("a", 2 * MIB)]);
+    failing.set("datasync", failWith("EIO"));
+    await expect(draft.commit()).rejects.toMatchObject(rejection("unreachable"));
+    failing.clear();
+    await expect(draft.commit()).rejects.toMatchObject(rejection("unreachable"));
+    await draft.discard();
+    expect(await storage.find(ref("a"), SIGNAL)).toBeUndefined();
+  });
+
+  it("a write that takes only a part of what it is given is continued", async () => {
+    const disk = createDisk();
+    await storage.close();
+    const short: Disk = {
+      ...disk,
+      write: (file, buffers, position) =>
+        disk.write(file, [(buffers[0] ?? new Uint8Array()).subarray(0, 777)], position),
+    };
+    storage = await open({ disk: short });
+    await put(storage, "a", bytesOf("a", 200_000), { blockBytes: 70_000 });
+    expect((await get(storage, "a"))?.bytes.equals(bytesOf("a", 200_000))).toBe(true);
+  });
+
+  it("a slow disk pushes back: little more than 2 MiB are ever in flight", async () => {
+    failing.set("write", () => sleep(3));
+    const draft = storage.draft(ref("a"), sourceOf("e"), SIGNAL);
+    let waits = 0;
+    for (let block = 0; block < 40; block += 1) {
+      const full = draft.write([bytesOf(`${block}`, 256 * 1024)]);
+      waits += full === undefined ? 0 : 1;
+      await full;
+    }
+    await draft.commit();
+    expect(waits).toBeGreaterThan(4);
+    const bytes = Buffer.concat(Array.from({ length: 40 }, (_, block) => bytesOf(`${block}`, 256 * 1024)));
+    expect((await get(storage, "a"))?.bytes.equals(bytes)).toBe(true);
+  });
+
+  it("a file system that turned read-only stops the writes until a probe has held", async () => {
+    failing.set("create", failWith("EROFS"));
+    faults.set("failed");
+    await expect(put(storage, "a", bytesOf("a", MIB))).rejects.toMatchObject(rejection("broken"));
+    expect(storage.health().writable).toBe(false);
+    await sleep(3 * PROBE_EVERY_MS);
+    expect(storage.health().writable).toBe(false);
+    failing.clear();
+    faults.set("none");
+    await mended();
+    await put(storage, "a", bytesOf("a", MIB));
+  });
+
+  it("links that cannot be made fail the copy alone", async () => {
+    const entry = await put(storage, "a", bytesOf("a", MIB));
+    for (const [code, as] of [
+      ["EIO", "unreachable"],
+      ["EMLINK", "unsupported"],
+      ["ENOENT", "damaged"],
+    ] as const) {
+      failing.set("link", failWith(code));
+      const copying = storage.copy(entry, ref("b"), Buffer.from("e"), undefined, SIGNAL);
+      await expect(copying).rejects.toMatchObject(rejection(as));
+    }
+    failing.clear();
+    await storage.copy(entry, ref("b"), Buffer.from("e"), undefined, SIGNAL);
+    await reopen();
+    expect(bodyFiles()).toHaveLength(2);
+  });
+
+  it("a file that cannot be removed now stays doomed, and the next start removes it", async () => {
+    await put(storage, "a", bytesOf("a", MIB));
+    failing.set("unlink", failWith("EIO"));
+    await storage.remove(ref("a"), undefined, SIGNAL);
+    await sleep(250);
+    expect(reports.join()).toContain("Cannot remove the body");
+    expect(bodyFiles()).toHaveLength(1);
+    await reopen();
+    expect(bodyFiles()).toHaveLength(0);
+  });
+});
+
+type Write = readonly [name: string, run: () => Promise<unknown>];
+
+describe("a commit of the index that fails", () => {
+  const of = upload("u");
+
+  async function prepare(): Promise<readonly Write[]> {
+    const old = await put(storage, "old", bytesOf("old", MIB));
+    const gone = await put(storage, "gone", bytesOf("gone", MIB));
+    await storage.createUpload(of, Buffer.from("s"), sourceOf("e"), SIGNAL);
+    const part = await putPart(storage, of, 1, bytesOf("part", MIB));
+    const tag = await storage.putDocument("d", Buffer.from("old"), "absent", SIGNAL);
+    return [
+      ["a small body", () => put(storage, "old", bytesOf("new", 10))],
+      ["a large body", () => put(storage, "old", bytesOf("new", MIB))],
+      ["a removal", () => storage.remove(ref("gone"), gone.tag, SIGNAL)],
+      ["an update", () => storage.update(old, Buffer.from("new"), SIGNAL)],
+      ["a copy", () => storage.copy(gone, ref("old"), Buffer.from("new"), undefined, SIGNAL)],
+      ["a part", () => putPart(storage, of, 2, bytesOf("new", MIB))],
+      ["a completion", () => storage.complete(of, [part], sourceOf("new"), undefined, SIGNAL)],
+      ["an abort", () => storage.abort(of, SIGNAL)],
+      ["a document", () => storage.putDocument("d", Buffer.from("new"), tag, SIGNAL)],
+    ];
+  }
+
+  it("refuses every write and goes on reading, until a probe has been committed and read back", async () => {
+    const writes = await prepare();
+    faults.set("failed");
+    await expect(put(storage, "old", bytesOf("new", MIB))).rejects.toMatchObject(rejection("broken"));
+    for (const [, run] of writes) {
+      await expect(run()).rejects.toMatchObject(rejection("broken"));
+    }
+    expect(storage.health().writable).toBe(false);
+    expect(storage.health().reason).toContain("injected");
+    expect(() => storage.draft(ref("x"), sourceOf("e"), SIGNAL)).toThrow("takes no writes");
+    expect((await get(storage, "old"))?.bytes.equals(bytesOf("old", MIB))).toBe(true);
+    expect((await storage.parts(of, 0, 10, SIGNAL)).items).toHaveLength(1);
+    await sleep(3 * PROBE_EVERY_MS);
+    expect(storage.health().writable).toBe(false);
+    faults.set("none");
+    await mended();
+    for (const [, run] of writes.slice(0, 3)) {
+      await run();
+    }
+    await reopen();
+    expect((await get(storage, "old"))?.bytes.equals(bytesOf("new", MIB))).toBe(true);
+    expect(await storage.check(SIGNAL)).toEqual([]);
+  });
+
+  it.each<CommitFault>(["failed", "failed but persisted"])(
+    "that has %s leaves each write old or new, and every body that a record names",
+    async (fault) => {
+      const names = (await prepare()).map(([name]) => name);
+      for (const [at, name] of names.entries()) {
+        await reset();
+        const run = (await prepare())[at]?.[1] ?? expect.fail();
+        faults.set(fault);
+        await expect(run(), name).rejects.toMatchObject(rejection("broken"));
+        faults.set("none");
+        await mended();
+        expect(await storage.check(SIGNAL), name).toEqual([]);
+        for (const object of ["old", "gone"]) {
+          const found = await get(storage, object);
+          expect(found === undefined || found.bytes.length === 10 || found.bytes.length === MIB, name).toBe(true);
+        }
+      }
+      await reset();
+      await reopen();
+      expect(bodyFiles()).toEqual([]);
+    },
+  );
+
+  async function reset(): Promise<void> {
+    await storage.abort(of, SIGNAL).catch((error: unknown) => expect(error).toMatchObject(rejection("no-upload")));
+    for (const name of ["old", "gone", "u"]) {
+      await storage.remove(ref(name), undefined, SIGNAL);
+    }
+    await storage.removeBucket(BUCKET, SIGNAL);
+    await storage.createBucket(BUCKET, SIGNAL);
+    const document = await storage.document("d", SIGNAL);
+    await storage.removeDocument("d", document?.tag ?? "", SIGNAL);
+  }
+
+  it("because the disk is full is told as full", async () => {
+    faults.set("full");
+    await expect(put(storage, "a", bytesOf("a", 10))).rejects.toMatchObject(rejection("full"));
+    expect(() => storage.draft(ref("x"), sourceOf("e"), SIGNAL)).toThrow(expect.objectContaining(rejection("full")));
+    faults.set("none");
+    await mended();
+    await put(storage, "a", bytesOf("a", 10));
+  });
+
+  it("that is slow gathers what comes meanwhile into the next one", async () => {
+    faults.set("slow");
+    const started = performance.now();
+    await Promise.all(Array.from({ length: 50 }, (_, at) => put(storage, `${at}`, bytesOf("a", 10))));
+    expect(performance.now() - started).toBeLessThan(2_000);
+  });
+});
+
+it("a body that was uncertain and that no record names is gone once commits work again", async () => {
+  faults.set("failed");
+  await expect(put(storage, "a", bytesOf("a", MIB))).rejects.toMatchObject(rejection("broken"));
+  expect(bodyFiles()).toHaveLength(1);
+  faults.set("none");
+  await mended();
+  await sleep(300);
+  expect(bodyFiles()).toHaveLength(0);
+});
+
+it("a body that was uncertain and that a record names stays", async () => {
+  faults.set("failed but persisted");
+  await expect(put(storage, "a", bytesOf("a", MIB))).rejects.toMatchObject(rejection("broken"));
+  faults.set("none");
+  await mended();
+  await sleep(300);
+  expect((await get(storage, "a"))?.bytes.equals(bytesOf("a", MIB))).toBe(true);
+});
