@@ -10,7 +10,7 @@ import { base64Bytes, type Fields, wholeNumber } from "./fields.ts";
 import { allowsCustomerKeys, decided, type Handle } from "./handling.ts";
 import { uploadOf } from "./multipart.ts";
 import { answerSlowly } from "./slow.ts";
-import { encodeSlashed, type Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import { bareEtag, PARTS_MAX, partNumberOf, writeConditions } from "./wanted.ts";
 import { element, elementsIn, malformed, parseXml, textIn, type XmlElement, xmlRoot } from "./xml.ts";
 
@@ -31,7 +31,7 @@ export const completeMultipartUpload: Handle = async (needs, call, { target, bod
     target.canonicalPath,
     () => needs.objects.completeUpload(call, upload, parts, wanted),
     (info) => answerEncryption(answer, info),
-    (info) => xmlRoot("CompleteMultipartUploadResult", result(info, target)),
+    (info) => xmlRoot("CompleteMultipartUploadResult", result(info, target, call.facts.tls)),
   );
 };
 
@@ -77,11 +77,11 @@ function checksumsIn(part: XmlElement): ReadonlyMap<ChecksumAlgorithm, Uint8Arra
   return checksums;
 }
 
-function result(info: ObjectInfo, target: Target): string {
+function result(info: ObjectInfo, target: Target, tls: boolean): string {
   const { bucket, name } = info.ref;
   const host = target.headers.get("host") ?? "";
   return [
-    element("Location", `http://${host}/${bucket}/${encodeSlashed(name)}`),
+    element("Location", `${tls ? "https" : "http"}://${host}${target.canonicalPath}`),
     element("Bucket", bucket),
     element("Key", name),
     element("ETag", quotedEtag(info.etag)),
@@ -93,7 +93,7 @@ function result(info: ObjectInfo, target: Target): string {
 }
 
 /** A short body as text, held to its Content-MD5. Throws MalformedXML where it is too long or is not UTF-8. */
-export async function readText(body: Body, fields: Fields, bytesMax: number): Promise<string> {
+async function readText(body: Body, fields: Fields, bytesMax: number): Promise<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const md5 = createHash("md5");
   let bytes = 0;

@@ -6,7 +6,7 @@ import { isUtf8 } from "node:buffer";
 import type { ServerResponse } from "node:http";
 import { Failure } from "../failure.ts";
 import type { EncryptionWanted, Shown } from "../objects/objects.ts";
-import { base64Bytes, type Fields, textOf } from "./fields.ts";
+import { base64Bytes, type Fields, latin1Of, textOf } from "./fields.ts";
 
 const PREFIX = "x-amz-server-side-encryption";
 const KEY_ID = `${PREFIX}-aws-kms-key-id`;
@@ -140,7 +140,7 @@ export function answerEncryption(answer: ServerResponse, encryption: ShownEncryp
   if (encryption.shown === "AES256") answer.setHeader(PREFIX, "AES256");
   if (encryption.shown !== "aws:kms") return;
   answer.setHeader(PREFIX, "aws:kms");
-  if (encryption.kmsKeyId !== undefined) answer.setHeader(KEY_ID, encryption.kmsKeyId);
+  if (encryption.kmsKeyId !== undefined) answer.setHeader(KEY_ID, latin1Of(encryption.kmsKeyId));
   if (encryption.bucketKeyEnabled) answer.setHeader(BUCKET_KEY, "true");
 }
 

@@ -4,8 +4,7 @@ import { admit, type Buckets } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import { Failure } from "../failure.ts";
 import type { Exchange } from "../http/table.ts";
-import type { ObjectStore } from "../objects/objects.ts";
-import type { ObjectRef } from "../storage/storage.ts";
+import type { ObjectRef, ObjectStore } from "../objects/objects.ts";
 import type { Target } from "./target.ts";
 
 export interface Needs {

@@ -8,7 +8,7 @@ import { bucketOf, decided, type Handle } from "./handling.ts";
 import { encodeSlashed, type Target } from "./target.ts";
 import { element, optional, wrap, xmlDocument, xmlTime } from "./xml.ts";
 
-export const PAGE_MAX = 1000;
+const PAGE_MAX = 1000;
 
 /** Nobody owns anything here, but clients expect that somebody does. */
 export const OWNER_ID = "coffer";

@@ -1,7 +1,6 @@
 /** Multipart uploads but their completion: create, upload a part, list parts, list uploads, abort. */
 import { Failure } from "../failure.ts";
-import type { UploadInfo } from "../objects/objects.ts";
-import type { UploadRef } from "../storage/storage.ts";
+import type { UploadInfo, UploadRef } from "../objects/objects.ts";
 import { answerChecksums, checksumText, checksumType, quotedEtag, sendNothing, sendXml } from "./answers.ts";
 import { answerContext, answerEncryption, checkNoEncryption } from "./encryption.ts";
 import { wholeNumber } from "./fields.ts";

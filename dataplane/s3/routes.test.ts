@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { request } from "node:http";
 import { crc32 } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createLocalKms } from "../../kms/local.ts";
+import { createRing, printRing } from "../../kms/ring.ts";
 import { Failure } from "../failure.ts";
 import type { ObjectStore } from "../objects/objects.ts";
 import { ACCESS_KEY_ID, type HeaderList, SECRET } from "./contract/requests.ts";
@@ -13,6 +15,7 @@ const WRITER = { ...CREDENTIAL, accessKeyId: "WRITER", tokenSha256: "c".repeat(6
 const ENDED = { ...CREDENTIAL, accessKeyId: "ENDED", tokenSha256: "d".repeat(64), endsMs: 1 };
 
 let complete: ObjectStore["completeUpload"] | undefined;
+const ring = createRing(new Date());
 let world: World;
 
 beforeAll(async () => {
@@ -20,7 +23,10 @@ beforeAll(async () => {
     ...objects,
     completeUpload: (...given) => (complete ?? objects.completeUpload)(...given),
   });
-  world = await startWorld({ credentials: [READER, WRITER, ENDED], around, slowAnswerMs: 20 });
+  world = await startWorld(
+    { kms: createLocalKms(ring), kmsKeyId: ring.id, ring: printRing(ring) },
+    { credentials: [READER, WRITER, ENDED], around, slowAnswerMs: 20 },
+  );
   await ask(world, { method: "PUT", target: "/photos/there", body: Buffer.from("hello") });
 });
 
@@ -188,6 +194,32 @@ describe("a body that is not what it should be is refused, and nothing is stored
     expect({ status: answer.status, code: answer.code }).toEqual({ status, code });
     expect((await ask(world, { target: "/photos/never" })).code).toBe("NoSuchKey");
   });
+});
+
+test("a client that goes away before its body is whole leaves nothing behind", async () => {
+  for (const [target, length] of [
+    ["/photos/gone", 10],
+    ["/photos/gone-large", 10_000_000],
+  ] as const) {
+    const timestamp = new Date().toISOString().replace(/[-:]|\.\d{3}/g, "");
+    const headers: HeaderList = [
+      ["Host", `127.0.0.1:${world.port}`],
+      ["x-amz-date", timestamp],
+      ["x-amz-content-sha256", "UNSIGNED-PAYLOAD"],
+    ];
+    const signing = { method: "PUT", target, headers, payload: "UNSIGNED-PAYLOAD", timestamp };
+    const { authorization } = signRequest({ ...signing, accessKeyId: ACCESS_KEY_ID, secret: SECRET });
+    const sent: HeaderList = [...headers, ["Authorization", authorization], ["Content-Length", String(length)]];
+    const lines = world.lines.length;
+    await new Promise<void>((resolve) => {
+      const options = { host: "127.0.0.1", port: world.port, method: "PUT", path: target, headers: sent.flat() };
+      const client = request({ ...options, agent: false });
+      client.on("error", () => resolve());
+      client.write(Buffer.alloc(length / 2), () => setImmediate(() => client.destroy(new Error("gone"))));
+    });
+    await expect.poll(() => world.lines.length).toBe(lines + 1);
+    expect((await ask(world, { target })).code).toBe("NoSuchKey");
+  }
 });
 
 describe("refusals come in their order:", () => {

@@ -32,9 +32,6 @@ import {
 } from "./unset.ts";
 import { element } from "./xml.ts";
 
-export type { Needs as S3Needs } from "./handling.ts";
-export type { Target as S3Target } from "./target.ts";
-
 const IDLE_MS = 60_000;
 const SLOW_ANSWER_MS = 10_000;
 /** Bodies in chunks have headers and signatures between them; what is plain in them is bounded apart from this. */

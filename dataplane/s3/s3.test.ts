@@ -4,15 +4,18 @@ import * as sdk from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createLocalKms } from "../../kms/local.ts";
+import { createRing, printRing } from "../../kms/ring.ts";
 import { ACCESS_KEY_ID, SECRET } from "./contract/requests.ts";
 import { startWorld, type World } from "./contract/world.ts";
 
 const Bucket = "photos";
+const ring = createRing(new Date());
 let world: World;
 let client: sdk.S3Client;
 
 beforeAll(async () => {
-  world = await startWorld();
+  world = await startWorld({ kms: createLocalKms(ring), kmsKeyId: ring.id, ring: printRing(ring) });
   const credentials = { accessKeyId: ACCESS_KEY_ID, secretAccessKey: SECRET };
   client = new sdk.S3Client({ endpoint: world.endpoint, region: "local", forcePathStyle: true, credentials });
 });

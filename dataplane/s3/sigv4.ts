@@ -107,8 +107,7 @@ function checkSignature(claim: Claim, target: Target, payloadText: string, signi
   }
 }
 
-/** Exported for tests alone. */
-export function canonicalRequest(claim: Claim, target: Target, payloadText: string): string {
+function canonicalRequest(claim: Claim, target: Target, payloadText: string): string {
   let lines = "";
   for (const name of claim.signedHeaders.split(";")) lines += `${name}:${canonicalValue(target.headers.get(name))}\n`;
   const { method } = target;

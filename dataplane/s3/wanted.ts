@@ -16,7 +16,7 @@ const METADATA_BYTES_MAX = 2048;
 export const PARTS_MAX = 10_000;
 
 /** Kept with an object and answered as they came. */
-export const KEPT_HEADERS = [
+const KEPT_HEADERS = [
   "cache-control",
   "content-disposition",
   "content-encoding",

@@ -1,7 +1,5 @@
 /** For tests: the whole way from a socket to storage in memory, with real keys and real objects, and a plain client. */
 import { request } from "node:http";
-import { createLocalKms } from "../../../kms/local.ts";
-import { createRing, printRing } from "../../../kms/ring.ts";
 import type { AuditEvent } from "../../audit/audit.ts";
 import { type Buckets, createBuckets } from "../../buckets/buckets.ts";
 import type { Call } from "../../call.ts";
@@ -16,13 +14,13 @@ import { createListener } from "../../http/listener.ts";
 import { createBucketKeys, createSettingsSealer, openStoreId } from "../../keys/keys.ts";
 import { createMetrics } from "../../metrics.ts";
 import { createObjects, type ObjectStore } from "../../objects/objects.ts";
-import { createLive } from "../../snapshot.ts";
+import { createLive, type OpenKms } from "../../snapshot.ts";
 import { createMemoryStorage } from "../../storage/memory.ts";
 import { createS3Protocol } from "../routes.ts";
 import { ACCESS_KEY_ID, type HeaderList, SECRET } from "./requests.ts";
 import { join, type Signing, sha256Hex, signRequest } from "./signer.ts";
 
-export const BUCKETS = ["music", "photos"] as const;
+const BUCKETS = ["music", "photos"] as const;
 
 export interface World {
   readonly port: number;
@@ -32,6 +30,13 @@ export interface World {
   /** What the log was told of failures, but of what is not supported. */
   readonly errors: unknown[];
   close(): Promise<void>;
+}
+
+/** A Local key ring and the Kms over it, which a test brings: this file is too far from them. */
+export interface WorldKey {
+  readonly kms: Awaited<ReturnType<OpenKms>>;
+  readonly kmsKeyId: string;
+  readonly ring: unknown;
 }
 
 export interface WorldOptions {
@@ -52,12 +57,11 @@ export const CREDENTIAL: ConfiguredCredential = {
   permissions: ["Read", "Write", "List", "Delete"],
 };
 
-export async function startWorld(options: WorldOptions = {}): Promise<World> {
+export async function startWorld(key: WorldKey, options: WorldOptions = {}): Promise<World> {
   const signal = AbortSignal.timeout(60_000);
-  const ring = createRing(new Date());
-  const config = configOf(options, { id: ring.id, ring: printRing(ring) });
+  const config = configOf(options, key);
   const live = createLive(
-    async () => createLocalKms(ring),
+    async () => key.kms,
     () => undefined,
   );
   await live.offer(config, signal);
@@ -95,7 +99,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   return { ...world, port, endpoint: `http://127.0.0.1:${port}`, close };
 }
 
-function configOf({ config, bucket, credentials = [] }: WorldOptions, { id, ring }: { id: string; ring: unknown }) {
+function configOf({ config, bucket, credentials = [] }: WorldOptions, { kmsKeyId, ring }: WorldKey) {
   const mark = { revision: 1, madeFrom: [] };
   const rules = {
     ...mark,
@@ -122,7 +126,7 @@ function configOf({ config, bucket, credentials = [] }: WorldOptions, { id, ring
         resource: "KmsProvider local",
         name: "local",
         options: { type: "Local", ring },
-        kmsKeyId: id,
+        kmsKeyId,
         timeoutMs: 1000,
         cache: { ttlMs: 60_000, maxEntries: 100, negativeTtlMs: 0 },
       },
