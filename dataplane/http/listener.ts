@@ -13,6 +13,8 @@ import { Failure } from "../failure.ts";
 import { announcesBody } from "./incoming.ts";
 import { type RequestFields, type RequestPorts, type Running, serveRequest } from "./request.ts";
 
+export type { RequestFields } from "./request.ts";
+
 export interface ListenerLimits {
   /** From the beginning of a connection or a request to the end of its head. */
   readonly headersMs: number;

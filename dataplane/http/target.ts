@@ -5,7 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { Failure } from "../failure.ts";
 
-export const NAME_BYTES_MAX = 1024;
+const NAME_BYTES_MAX = 1024;
 
 export interface RawTarget {
   /** Up to the first `?`, still encoded; begins with `/`. */
@@ -59,10 +59,10 @@ export function decodeName(encoded: string): string {
   return name;
 }
 
-/** Names and values in their order, decoded; a name without `=` has the value "". `plus`: a `+` is a space. */
-export function decodeQuery(query: string, plus: "space" | "plus"): [string, string][] {
+/** Names and values in their order, decoded, `+` as a space; a name without `=` has the value "". */
+export function decodeQuery(query: string): [string, string][] {
   if (query === "") return [];
-  const decode = (piece: string): string => decodeOnce(plus === "space" ? piece.replaceAll("+", "%20") : piece);
+  const decode = (piece: string): string => decodeOnce(piece.replaceAll("+", "%20"));
   return query
     .split("&")
     .filter((pair) => pair !== "")

@@ -28,7 +28,7 @@ const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 export function parseTarget(head: IncomingMessage): Target {
   const { path, query } = cutTarget(head.url ?? "");
   const pairs = new Map<string, string>();
-  for (const [name, value] of decodeQuery(query, "space")) if (!pairs.has(name)) pairs.set(name, value);
+  for (const [name, value] of decodeQuery(query)) if (!pairs.has(name)) pairs.set(name, value);
   return { resource: resourceOf(path), query: pairs };
 }
 
