@@ -478,11 +478,11 @@ describe("a body", () => {
   });
 
   test("that comes slowly but comes is taken", async () => {
-    const { port } = await open(protocolOf({ "/count": count }, 300));
+    const { port } = await open(protocolOf({ "/count": count }, 600));
     const client = rawClient(port);
     client.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 6\r\n\r\n`);
     for (let sent = 0; sent < 6; sent += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 120));
+      await new Promise((resolve) => setTimeout(resolve, 150));
       client.send("x");
     }
     await client.until("counted 6");
