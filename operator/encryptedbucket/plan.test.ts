@@ -75,7 +75,7 @@ function counts(changes: Partial<JobState["counts"]>): JobState["counts"] {
 function observed(of: EncryptedBucket, changes: Partial<ObservedBucket> = {}): ObservedBucket {
   return {
     bucket: of,
-    store: { kind: "found", endpoint: "http://127.0.0.1:9000", pods: [pod()], withoutReadyPodMs: 0 },
+    store: { kind: "found", endpoint: "http://127.0.0.1:9000", pods: [pod()], isStarting: false, withoutReadyPodMs: 0 },
     provider: { name: "local", ready: "True", message: "", keyId: "ring", keyVersion: "3" },
     holder: undefined,
     compiled: entry,
@@ -92,7 +92,7 @@ function plan(of: EncryptedBucket, changes: Partial<ObservedBucket> = {}) {
 }
 
 function withPods(...pods: PodFacts[]): Partial<ObservedBucket> {
-  return { store: { kind: "found", endpoint: "http://127.0.0.1:9000", pods, withoutReadyPodMs: 0 } };
+  return { store: { kind: "found", endpoint: "http://127.0.0.1:9000", pods, isStarting: false, withoutReadyPodMs: 0 } };
 }
 
 function reasons({ status }: { status: EncryptedBucketStatus }) {
@@ -165,6 +165,11 @@ describe("planBucket()", () => {
       { store: { kind: "missing", message: "no store" } },
       { Ready: "False StoreNotFound", Stalled: undefined },
     ],
+    "pods that are being started": [
+      { store: { kind: "found", endpoint: undefined, pods: [], isStarting: true, withoutReadyPodMs: 0 } },
+      { Ready: "False StoreNotReady", Reconciling: "True ChangeInProgress" },
+    ],
+    "pods that are gone": [withPods(), { Ready: "False StoreNotReady", Reconciling: undefined }],
     "a pod that is behind": [
       withPods(pod({ revision: REVISION - 1 })),
       { Ready: "False RolloutInProgress", Reconciling: "True ChangeInProgress" },
@@ -217,7 +222,7 @@ describe("planBucket()", () => {
     const without = (withoutReadyPodMs: number) =>
       reasons(
         plan(bucket({}, status), {
-          store: { kind: "found", endpoint: "e", pods: [pod({ ready: false })], withoutReadyPodMs },
+          store: { kind: "found", endpoint: "e", pods: [pod({ ready: false })], isStarting: false, withoutReadyPodMs },
         }),
       )["StoreReady"];
     expect(without(29_999)).toBe("True StoreServing");

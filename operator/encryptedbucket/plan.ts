@@ -52,6 +52,8 @@ export type ObservedBucketStore =
       readonly kind: "found";
       readonly endpoint: string | undefined;
       readonly pods: readonly PodFacts[];
+      /** They were made a moment ago, and none has been ready yet: no outage. */
+      readonly isStarting: boolean;
       /** 0 while a pod is ready. */
       readonly withoutReadyPodMs: number;
     };
@@ -130,7 +132,8 @@ function judge(observed: ObservedBucket, job: JobState | undefined): Judgement {
   const applied = configurationVerdict(observed);
   const access = accessVerdict(observed);
   const mistakes = [store, access].filter(({ reason }) => reason === "NameConflict" || reason === "SecretConflict");
-  const isUnderWay = applied.reason === "RolloutInProgress" || access.reason === "CredentialsPending";
+  const isStarting = observed.store.kind === "found" && observed.store.isStarting;
+  const isUnderWay = isStarting || applied.reason === "RolloutInProgress" || access.reason === "CredentialsPending";
   return {
     verdicts: [store, provider, applied, access, rewrapVerdict(job)],
     reconciling: isUnderWay && mistakes.length === 0 ? "The bucket is being brought to its pods" : undefined,

@@ -43,6 +43,7 @@ function plan(of: EncryptedStore, changes: Partial<ObservedStore> = {}) {
     refused: undefined,
     replicas: 1,
     pods: [pod()],
+    isStarting: false,
     revision: undefined,
     selfService: undefined,
     credentials: { configured: [], actions: [], published: [], pending: [], conflicts: [], replaced: [] },
@@ -88,7 +89,11 @@ const cases: Record<string, [changes: Partial<ObservedStore>, expected: Record<s
     { pods: [pod({ ready: false, reasons: ["the storage takes no writes"] })] },
     { Ready: "False BackendFailed", Available: "False PodsNotReady", Stalled: undefined },
   ],
-  "no pod": [{ pods: [] }, { Ready: "False BackendFailed" }],
+  "no pod": [{ pods: [] }, { Ready: "False BackendFailed", Reconciling: undefined }],
+  "pods that are being started": [
+    { pods: [], isStarting: true },
+    { Ready: "False BackendFailed", Reconciling: "True ChangeInProgress" },
+  ],
   "a pod that refuses its configuration": [
     { pods: [pod({ refused: "buckets: is missing" })] },
     { Ready: "False ConfigRejected" },

@@ -24,6 +24,8 @@ export interface ObservedStore {
   readonly refused: string | undefined;
   readonly replicas: number;
   readonly pods: readonly PodFacts[];
+  /** They were made a moment ago, and none has been ready yet: no outage. */
+  readonly isStarting: boolean;
   /** In which selfService last changed; undefined: any will do. */
   readonly revision: number | undefined;
   readonly selfService: object | Finding | undefined;
@@ -95,12 +97,13 @@ function judge(observed: ObservedStore): Judgement {
     applied,
     available,
   ];
-  const isUnderWay = applied.reason === "RolloutInProgress" || observed.credentials.pending.length > 0;
-  return {
-    verdicts,
-    reconciling: isUnderWay ? "The pods are given their configuration" : undefined,
-    stalled: undefined,
-  };
+  return { verdicts, reconciling: reconcilingWords(observed, applied), stalled: undefined };
+}
+
+function reconcilingWords({ isStarting, credentials }: ObservedStore, applied: Verdict): string | undefined {
+  if (isStarting) return "Its pods are being started";
+  const isUnderWay = applied.reason === "RolloutInProgress" || credentials.pending.length > 0;
+  return isUnderWay ? "The pods are given their configuration" : undefined;
 }
 
 function configurationVerdict({ pods, selfService }: ObservedStore, revision: number | undefined): Verdict {

@@ -131,6 +131,7 @@ function observeStore(
     refused,
     replicas: 1,
     pods: isOurs ? state.pods : [],
+    isStarting: state.isStarting,
     revision: config?.selfService?.revision,
     selfService: isOurs ? selfService.compiled : undefined,
     credentials: isOurs ? selfService.credentials : NO_CREDENTIALS,
@@ -146,12 +147,12 @@ function observeBucket(
 ): ObservedBucket {
   const { name } = bucket.metadata;
   const entry = entries.get(bucketResource(name));
-  const serving = { kind: "found", endpoint: urls.s3, pods: state.pods } as const;
+  const { pods, isStarting, withoutReadyPodMs } = state;
   return {
     bucket,
     store:
       missing === undefined
-        ? { ...serving, withoutReadyPodMs: state.withoutReadyPodMs }
+        ? { kind: "found", endpoint: urls.s3, pods, isStarting, withoutReadyPodMs }
         : { kind: "missing", message: missing },
     provider: observeProvider(resources.providers, bucket.spec.encryption.kmsProviderRef.name),
     holder,

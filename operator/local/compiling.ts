@@ -27,6 +27,8 @@ export interface PassState {
   readonly secrets: readonly SecretDocument[];
   readonly config: DataPlaneConfig | undefined;
   readonly pods: readonly PodFacts[];
+  /** The data plane was started a moment ago, and has not been ready yet. */
+  readonly isStarting: boolean;
   readonly withoutReadyPodMs: number;
 }
 

@@ -71,6 +71,7 @@ export function createProviders(secretsDir: string, now: () => Date): Providers 
       const { key, ring } = await findKey(provider, secrets, signal);
       const isUsable = ring !== undefined && key.kind === "found" && isSameKey(provider, key);
       const options: KmsOptions | undefined = isUsable ? { type: "Local", ring } : undefined;
+      const kmsKeyId = key.kind === "found" ? key.id : "";
       const tried = options === undefined ? undefined : await prober.probe(provider, options, signal);
       const ref = provider.spec.local?.keySecretRef;
       const observed: ObservedProvider = {
@@ -83,7 +84,7 @@ export function createProviders(secretsDir: string, now: () => Date): Providers 
         usedByBuckets,
         rotateFailure: rotateFailures.get(name),
       };
-      return { observed, material: materialOf(provider, options, tried?.probe) };
+      return { observed, material: materialOf(provider, options, kmsKeyId, tried?.probe) };
     },
 
     async act(action, signal) {
@@ -151,7 +152,7 @@ function invalid(error: RingInvalid): Found {
 }
 
 /** Only what was tried and works enters a configuration. */
-function materialOf(provider: KmsProvider, options: KmsOptions | undefined, probe: Probe): Material {
+function materialOf(provider: KmsProvider, options: KmsOptions | undefined, kmsKeyId: string, probe: Probe): Material {
   const { name } = provider.metadata;
   if (options === undefined) {
     return { finding: "KeyUnusable", message: `KmsProvider "${name}" has no key that can be used` };
@@ -159,5 +160,5 @@ function materialOf(provider: KmsProvider, options: KmsOptions | undefined, prob
   if (probe?.outcome !== "same") {
     return { finding: "KeyUnusable", message: `The key of KmsProvider "${name}" could not be used when it was tried` };
   }
-  return { options, kmsKeyId: options.ring.id };
+  return { options, kmsKeyId };
 }

@@ -32,6 +32,9 @@ export interface RuntimeNeeds {
 const PASSES_MAX = 25;
 const HURRY_MS = 100;
 const REST_MS = 5000;
+/** How long a start may take, and how often it may fail, before it is told as an outage. */
+const START_MS = 15_000;
+const FAILURES_MAX = 3;
 const POD_NAME = "the data plane";
 
 /** Runs until the signal aborts. Rejects when it cannot keep what it must. */
@@ -52,6 +55,7 @@ function createRuntime(needs: RuntimeNeeds) {
   let records = needs.records;
   let config = needs.config;
   let lastReadyMs = now().getTime();
+  let wasReady = false;
 
   async function ask(signal: AbortSignal): Promise<PodFacts[]> {
     if (config === undefined) return [];
@@ -59,6 +63,7 @@ function createRuntime(needs: RuntimeNeeds) {
     const facts = await pods.ask({ name: POD_NAME, adminUrl: needs.urls.admin }, signal);
     if (facts.ready) {
       lastReadyMs = now().getTime();
+      wasReady = true;
       child.wasReady();
     }
     return [facts];
@@ -73,7 +78,8 @@ function createRuntime(needs: RuntimeNeeds) {
       for (let pass = 0; pass < PASSES_MAX && !signal.aborted; pass += 1) {
         const facts = await ask(signal);
         const withoutReadyPodMs = now().getTime() - lastReadyMs;
-        const state = { records, secrets: applied.secrets, config, pods: facts, withoutReadyPodMs };
+        const isStarting = !wasReady && withoutReadyPodMs < START_MS && child.failures() < FAILURES_MAX;
+        const state = { records, secrets: applied.secrets, config, pods: facts, isStarting, withoutReadyPodMs };
         const result = await runPass(state, passNeeds, now(), signal);
         records = result.records;
         config = result.config;
