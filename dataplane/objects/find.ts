@@ -7,18 +7,26 @@ import { Failure } from "../failure.ts";
 import { type Entry, type Expect, type ObjectRef, StorageError } from "../storage/storage.ts";
 import { completeContents } from "./bodies.ts";
 import { isConditional, judgeWrite } from "./conditions.ts";
-import { etagText, openObject } from "./records.ts";
+import { checkMarker, etagText, openObject } from "./records.ts";
 import type { Room } from "./room.ts";
 import type { WriteConditions } from "./store.ts";
 
 /** What is stored under the name. NoSuchKey for who may know it, AccessDenied for who may not. */
-export async function findStored(room: Room, call: Call, ref: ObjectRef): Promise<Entry> {
-  const entry = await room.storage.find(ref, call.signal);
-  if (entry !== undefined && !entry.marker) return entry;
+export async function findStored(room: Room, call: Call, bucket: BucketEntry, ref: ObjectRef): Promise<Entry> {
+  const entry = await findPresent(room, call, bucket, ref);
+  if (entry !== undefined) return entry;
   if (mayLearnAbsence(call, ref.bucket, room.nowMs())) {
     throw new Failure("NoSuchKey", `"${ref.name}" does not exist`);
   }
   throw new Failure("AccessDenied", `Access to "${ref.name}" is denied`);
+}
+
+/** undefined only if absence is proven: a delete marker has to be one. */
+async function findPresent(room: Room, call: Call, bucket: BucketEntry, ref: ObjectRef): Promise<Entry | undefined> {
+  const entry = await room.storage.find(ref, call.signal);
+  if (entry?.marker !== true) return entry;
+  await checkMarker(room, call, bucket, entry);
+  return undefined;
 }
 
 /** How often a verdict that somebody else overtook is given again. */
@@ -59,8 +67,8 @@ async function judgeStored(
   conditions: WriteConditions,
 ): Promise<Expect | undefined> {
   if (!isConditional(conditions)) return undefined;
-  const entry = await room.storage.find(ref, call.signal);
-  if (entry === undefined || entry.marker) return judgeWrite(conditions, undefined);
+  const entry = await findPresent(room, call, bucket, ref);
+  if (entry === undefined) return judgeWrite(conditions, undefined);
   const { contents } = await completeContents(room, call, bucket, await openObject(room, call, bucket, entry));
   return judgeWrite(conditions, { tag: entry.tag, etag: contents.etag === undefined ? "" : etagText(contents.etag) });
 }

@@ -45,7 +45,7 @@ export function headObject(room: Room, call: Call, ref: ObjectRef, wanted: GetWa
   const deed: Deed = { operation: "HeadObject", kind: "read", bucket: ref.bucket, name: ref.name };
   return audited(room, call, deed, async () => {
     const bucket = admit(call, ref.bucket, "ReadObject", room.nowMs());
-    const entry = await findStored(room, call, ref);
+    const entry = await findStored(room, call, bucket, ref);
     const object = await completeContents(room, call, bucket, await openObject(room, call, bucket, entry));
     const info = infoOf(ref, object.contents, object.bucketKey);
     judgeRead(wanted.conditions, info);
@@ -73,7 +73,7 @@ async function beginOnce(
   ref: ObjectRef,
   wanted: GetWanted,
 ): Promise<Begun> {
-  const entry = await findStored(room, call, ref);
+  const entry = await findStored(room, call, bucket, ref);
   const found = await openObject(room, call, bucket, entry);
   judgeEarly(wanted, found);
   const body = await openBody(room, call, bucket, found);

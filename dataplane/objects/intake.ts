@@ -2,13 +2,13 @@
  * A body on its way in: summed, sealed and written as it comes, in blocks of about a megabyte that are neither joined nor
  * copied, and verified against what the client promised once it has ended. The commit is left to the verbs.
  */
-
 import { freshBytes } from "../../envelope/random.ts";
 import { createSealer, runSeal, type SegmentSealer } from "../../envelope/segment.ts";
 import { HEAD_BYTES } from "../../envelope/sizes.ts";
 import type { Body, Call, ChecksumAlgorithm, Digests } from "../call.ts";
 import { Failure } from "../failure.ts";
 import type { Draft } from "../storage/storage.ts";
+import { BlockCutter } from "./blocks.ts";
 import { createDigests } from "./digests.ts";
 import type { Encryption } from "./encryption.ts";
 
@@ -73,9 +73,8 @@ async function pump(
   draft: Draft<unknown>,
   sum: (bytes: Uint8Array) => void,
 ): Promise<number> {
+  const cutter = new BlockCutter(BLOCK_BYTES);
   let sizeBytes = 0;
-  let waiting: Uint8Array[] = [];
-  let waitingBytes = 0;
   let begun = false;
   const write = (plain: readonly Uint8Array[], last: boolean) => {
     if (sealer === undefined) return draft.write(plain);
@@ -84,23 +83,14 @@ async function pump(
     begun = true;
     return draft.write(sealed);
   };
-  for await (const block of body) {
-    sum(block);
-    sizeBytes += block.length;
+  for await (const slice of body) {
+    sum(slice);
+    sizeBytes += slice.length;
     call.doneBytes = sizeBytes;
-    let rest = block;
-    while (waitingBytes + rest.length >= BLOCK_BYTES) {
-      const taken = BLOCK_BYTES - waitingBytes;
-      waiting.push(rest.subarray(0, taken));
-      await write(waiting, false);
-      rest = rest.subarray(taken);
-      waiting = [];
-      waitingBytes = 0;
-    }
-    if (rest.length > 0) waiting.push(rest);
-    waitingBytes += rest.length;
+    cutter.push(slice);
+    while (cutter.isFull) await write(cutter.take(), false);
   }
-  await write(waiting, true);
+  await write(cutter.take(), true);
   return sizeBytes;
 }
 

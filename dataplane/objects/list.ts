@@ -4,7 +4,7 @@ import { admit } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import type { After } from "../storage/storage.ts";
 import { completeContents } from "./bodies.ts";
-import { infoOf, openObject } from "./records.ts";
+import { checkMarker, infoOf, openObject } from "./records.ts";
 import type { Room } from "./room.ts";
 import type { Listing, ListQuery, ObjectInfo } from "./store.ts";
 
@@ -21,6 +21,10 @@ export async function listObjects(room: Room, call: Call, bucketName: string, qu
   for (const [index, entry] of page.items.entries()) {
     if (index % OPENED_AT_ONCE === OPENED_AT_ONCE - 1) await setImmediate();
     call.signal.throwIfAborted();
+    if (entry.marker) {
+      await checkMarker(room, call, bucket, entry);
+      continue;
+    }
     const object = await completeContents(room, call, bucket, await openObject(room, call, bucket, entry));
     objects.push(infoOf(entry.ref, object.contents, object.bucketKey));
   }

@@ -11,7 +11,7 @@ import { audited, type Deed, type ObjectsNeeds } from "./room.ts";
 import type { ObjectStore } from "./store.ts";
 import { abortUpload, createUpload, listUploads } from "./uploads.ts";
 
-export type { ObjectRef, Page, PartRef, UploadRef } from "../storage/storage.ts";
+export type { ObjectRef, UploadRef } from "../storage/storage.ts";
 export type { DefaultShown, ObjectsNeeds } from "./room.ts";
 export type * from "./store.ts";
 

@@ -116,6 +116,13 @@ function openUnder(room: Room, bucketKey: BucketKey, entry: Entry, envelope: Uin
   return opened;
 }
 
+/** Throws unless this is a delete marker that was written here. */
+export async function checkMarker(room: Room, call: Call, bucket: BucketEntry, entry: Entry): Promise<void> {
+  const envelope = envelopeOf(entry);
+  const bucketKey = await room.keys.byId(call, bucket, bucketKeyIdOf(envelope));
+  openEnvelope(envelope, { ...placeOf(entry.ref.name, entry.version), kind: "marker" }, bucketKey.key);
+}
+
 /** The answer to a client. `sizeBytes` and `etag` are there once the contents are whole. */
 export function infoOf(ref: ObjectRef, contents: ReadContents<"object">, bucketKey: BucketKey): ObjectInfo {
   const { key, etag, bodyHead } = contents;

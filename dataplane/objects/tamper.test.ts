@@ -242,6 +242,33 @@ describe("what belongs to another object", () => {
     expect(await get(world)).toEqual(Buffer.from(plainBytes(50, 1)));
   });
 
+  test("a record that calls itself a delete marker is not believed, a marker that was written is", async () => {
+    const attacked = await createAttacked();
+    const { world } = attacked;
+    await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(5)), putWanted());
+    const { envelope } = await entryOf(world);
+    const find = world.storage.find.bind(world.storage);
+    world.storage.find = async (ref, signal) => {
+      const entry = await find(ref, signal);
+      return entry && { ...entry, marker: true };
+    };
+    const put = () =>
+      answerOf(() =>
+        world.objects.put(
+          callOf(world),
+          PHOTO,
+          bodyOf(plainBytes(5)),
+          putWanted({ conditions: { ifMatch: "*", ifNoneMatch: undefined } }),
+        ),
+      );
+    expect([await get(world), await head(world), await put()]).toEqual(ALL_TAMPER);
+    const bucketKey = await world.keys.byId(callOf(world), bucketEntry("photos"), bucketKeyIdOf(envelope));
+    const place = { kind: "marker", objectName: PHOTO.name, versionId: "" } as const;
+    const marker = sealEnvelope(place, { modifiedMs: 1 }, bucketKey.id, new Uint8Array(16), bucketKey.key);
+    attacked.edits = { envelope: () => marker };
+    expect([await get(world), await head(world), await put()]).toEqual(["NoSuchKey", "NoSuchKey", "NoSuchKey"]);
+  });
+
   test("a record that calls the body plaintext is not believed", async () => {
     const attacked = await createAttacked();
     const { world } = attacked;
