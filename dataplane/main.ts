@@ -32,6 +32,7 @@ async function main(): Promise<void> {
   for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stopping.abort(new Error(name)));
   try {
     await serve(readOwnEnvironment(), log, stopping.signal);
+    log.info("shut down");
   } catch (error) {
     if (!stopping.signal.aborted) {
       log.error("the data plane cannot start", { cause: error });
@@ -40,10 +41,13 @@ async function main(): Promise<void> {
   }
 }
 
+/** What it has opened it closes, also when the start fails half-way: a process that does not serve must end. */
 async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise<void> {
+  await using opened = new AsyncDisposableStack();
   const nowMs = Date.now;
   const metrics = createMetrics();
   const lines = createLineWriter(STANDARD_OUTPUT, () => metrics.auditLost());
+  opened.defer(() => lines.flush());
   const audit = createAudit(lines, () => new Date(), metrics.tamper);
   const { document } = await readDocument(where.configPath);
   const bucketNames = parseConfig(document).buckets.map(({ name }) => name);
@@ -52,7 +56,9 @@ async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise
     folder: where.dataDir,
     report: (message, cause) => log.warn(message, { cause }),
   });
+  opened.defer(() => storage.close());
   const live = createLive(openWith(metrics), (error) => log.warn("a KMS client did not close", { cause: error }));
+  opened.defer(() => live.close());
   const storeId = await openStoreId(storage, bucketNames, signal);
   const keys = createBucketKeys({ storage, storeId, audit, nowMs });
   const buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs });
@@ -86,24 +92,24 @@ async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise
   const restNeeds = { objects, buckets, inFlight, nowMs, shutdown: signal, eventEveryMs: EVENT_EVERY_MS };
   const rest = createListener({ ...ports, protocol: createRest(restNeeds) });
 
+  opened.defer(() => admin.drain(ADMIN_DRAIN_MS));
   await listen(admin, "COFFER_ADMIN_PORT", where.adminPort, where.listenAddress);
   await loading.loadFirst(signal);
-  await listen(s3, "COFFER_S3_PORT", where.s3Port, where.listenAddress);
-  await listen(rest, "COFFER_REST_PORT", where.restPort, where.listenAddress);
-  log.info("serving", { s3Port: where.s3Port, restPort: where.restPort, adminPort: where.adminPort });
 
   const working = new AbortController();
   const background = [jobs.run(working.signal), probes.run(working.signal), loading.watch(working.signal)];
+  opened.defer(async () => {
+    working.abort();
+    await Promise.all(background);
+  });
+  opened.defer(async () => {
+    await Promise.all([s3.drain(DRAIN_MS), rest.drain(DRAIN_MS)]);
+  });
+  await listen(s3, "COFFER_S3_PORT", where.s3Port, where.listenAddress);
+  await listen(rest, "COFFER_REST_PORT", where.restPort, where.listenAddress);
+  log.info("serving", { s3Port: where.s3Port, restPort: where.restPort, adminPort: where.adminPort });
   await aborted(signal);
   log.info("shutting down: what is in flight may finish");
-  await Promise.all([s3.drain(DRAIN_MS), rest.drain(DRAIN_MS)]);
-  working.abort();
-  await Promise.all(background);
-  await admin.drain(ADMIN_DRAIN_MS);
-  await live.close();
-  await storage.close();
-  await lines.flush();
-  log.info("shut down");
 }
 
 async function listen(listener: Listener, variable: string, port: number, address: string): Promise<void> {

@@ -42,6 +42,8 @@ export interface Wish {
   readonly revision: number;
   readonly rings: Readonly<Record<string, Ring>>;
   readonly buckets: Readonly<Record<string, BucketWish>>;
+  /** Of opened bucket keys; 0: each use asks for the record, and the KMS. */
+  readonly cacheTtlMs: number;
 }
 
 export interface BucketWish {
@@ -70,10 +72,10 @@ export function withNewVersion(ring: Ring): Ring {
 /** One provider `local`, and the bucket that all tests use. */
 export function firstWish(): Wish {
   const bucket = { provider: "local", rewrapWish: "", minEpoch: 1, pair: newPair() };
-  return { revision: 1, rings: { local: newRing() }, buckets: { [BUCKET]: bucket } };
+  return { revision: 1, rings: { local: newRing() }, buckets: { [BUCKET]: bucket }, cacheTtlMs: 300_000 };
 }
 
-function documentOf({ revision, rings, buckets }: Wish): object {
+function documentOf({ revision, rings, buckets, cacheTtlMs }: Wish): object {
   const mark = { revision, resource: "test", madeFrom: [] };
   return {
     format: 1,
@@ -93,7 +95,7 @@ function documentOf({ revision, rings, buckets }: Wish): object {
       options: { type: "Local", ring },
       kmsKeyId: ring.id,
       timeoutMs: 5000,
-      cache: { ttlMs: 300_000, maxEntries: 1000, negativeTtlMs: 10_000 },
+      cache: { ttlMs: cacheTtlMs, maxEntries: 1000, negativeTtlMs: 10_000 },
     })),
     buckets: Object.entries(buckets).map(([name, { provider, rewrapWish, minEpoch, pair }]) => ({
       ...mark,
@@ -226,11 +228,12 @@ export class DataPlane {
   async start(): Promise<number> {
     const begunMs = performance.now();
     if (!this.isRunning) this.launch();
-    for (const port of [this.s3Port]) {
+    for (const port of [this.s3Port, this.restPort, this.adminPort]) {
       while (!(await isTaken(port))) {
         const tookMs = performance.now() - begunMs;
         if (!this.isRunning || tookMs > START_LIMIT_MS) {
-          throw new Error(`The data plane does not start:\n${this.output().slice(-4000)}`);
+          const what = this.isRunning ? "does not start" : `ended with ${this.#child?.exitCode}`;
+          throw new Error(`The data plane ${what}:\n${this.output().slice(-4000)}`);
         }
         await sleep(POLL_MS);
       }

@@ -31,6 +31,7 @@ function rotate(plane: DataPlane): void {
   if (ring === undefined || bucket === undefined) throw new Error("The configuration has lost its ring");
   const next = withNewVersion(ring);
   plane.configure({
+    ...wish,
     revision: wish.revision + 1,
     rings: { ...wish.rings, local: next },
     buckets: { ...wish.buckets, [BUCKET]: { ...bucket, rewrapWish: `version ${next.keys.at(-1)?.version}` } },

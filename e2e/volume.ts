@@ -6,14 +6,16 @@ import { DatabaseSync } from "node:sqlite";
 
 export interface Volume {
   readonly index: DatabaseSync;
+  readonly indexPath: string;
   fileOf(id: string): string;
 }
 
 /** A second connection to the index of a store that may be running. To be closed. */
 export function openVolume(dataDir: string): Volume {
-  const index = new DatabaseSync(join(dataDir, "index.sqlite"), { timeout: 10_000 });
+  const indexPath = join(dataDir, "index.sqlite");
+  const index = new DatabaseSync(indexPath, { timeout: 10_000 });
   index.exec("PRAGMA wal_autocheckpoint = 0");
-  return { index, fileOf: (id) => join(dataDir, "bodies", id.slice(0, 2), id) };
+  return { index, indexPath, fileOf: (id) => join(dataDir, "bodies", id.slice(0, 2), id) };
 }
 
 interface Reference {
