@@ -1,6 +1,6 @@
 // One command on a machine that has never seen it: ready within ten seconds, and every line that it prints works.
 
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runShell } from "./clients.ts";
@@ -46,6 +46,15 @@ describe("npm start", () => {
     }
     expect(outputs.filter((output) => output === "hello\n").length).toBeGreaterThanOrEqual(2);
     expect(outputs.at(-1)).toContain("hello.txt");
+  });
+
+  test("is followed by the lines of the README, as they are pasted", async () => {
+    const readme = await readFile(join(ROOT, "README.md"), "utf8");
+    const lines =
+      [...readme.matchAll(/```sh\n([^`]*)```/g)].find(([, block]) => block?.startsWith("set -a;"))?.[1] ?? "";
+    const { code, output, errors } = await runShell(`set -e\n${lines.replace("./data/", `${folders.dataDir}/`)}`, ROOT);
+    expect({ code, errors }).toEqual({ code: 0, errors: "" });
+    expect(output).toMatch(/hello\n$/);
   });
 
   test("keeps credentials and keys from other users of the machine", async () => {
