@@ -3,7 +3,7 @@
 
 import type { KeyAdmin, Kms } from "./kms.ts";
 import type { ObserveKms } from "./observe.ts";
-import type { KmsOptions } from "./options.ts";
+import type { KmsOptions, VaultOptions } from "./options.ts";
 import { RESILIENCE_DEFAULTS, type ResilienceLimits, withResilience } from "./resilience.ts";
 import type { RingHolder } from "./ring.ts";
 import { systemTimers } from "./timers.ts";
@@ -19,7 +19,7 @@ export interface OpenKmsSettings {
 /** Opens one key of one KMS. Asks the KMS nothing yet: whether it can be used is what `probeKms` finds out. */
 export async function openKms(options: KmsOptions, settings: OpenKmsSettings, signal: AbortSignal): Promise<Kms> {
   signal.throwIfAborted();
-  const adapter = await openAdapter(options);
+  const adapter = await openAdapter(options, settings);
   return withResilience(adapter, limitsFor(options, settings), systemTimers, settings.observe);
 }
 
@@ -29,11 +29,29 @@ export async function openRingAdmin(holder: RingHolder, ringId: string, now: () 
   return createLocalKeyAdmin(holder, ringId, now);
 }
 
-async function openAdapter(options: KmsOptions): Promise<Kms> {
+/** A KeyAdmin that holds connections and a login until it is closed. */
+export interface OpenedKeyAdmin extends KeyAdmin {
+  close(): Promise<void>;
+}
+
+/** The KeyAdmin of a transit key. One attempt a call, of at most `timeoutMs` for each question that it asks. */
+export async function openVaultAdmin(
+  options: VaultOptions,
+  { timeoutMs }: { readonly timeoutMs: number },
+): Promise<OpenedKeyAdmin> {
+  const { createVaultKeyAdmin } = await import("./vault/admin.ts");
+  return createVaultKeyAdmin(options, { timeoutMs, timers: systemTimers });
+}
+
+async function openAdapter(options: KmsOptions, { timeoutMs }: OpenKmsSettings): Promise<Kms> {
   switch (options.type) {
     case "Local": {
       const { createLocalKms } = await import("./local.ts");
       return createLocalKms(options.ring);
+    }
+    case "Vault": {
+      const { createVaultKms } = await import("./vault/vault.ts");
+      return createVaultKms(options, { timeoutMs, timers: systemTimers });
     }
   }
 }

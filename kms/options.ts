@@ -6,11 +6,20 @@ import Type, { type TSchema } from "typebox";
 import { Compile, type Validator } from "typebox/compile";
 import { type Problem, problemsBySchema } from "./problems.ts";
 import { parseRing, printRing, type Ring, RingSchema, ringProblems } from "./ring.ts";
+import {
+  parseVaultOptions,
+  printVaultOptions,
+  type VaultOptions,
+  VaultOptionsSchema,
+  vaultKeyId,
+  vaultProblems,
+} from "./vault-options.ts";
 
 export type { Problem } from "./problems.ts";
+export type { VaultAuth, VaultOptions } from "./vault-options.ts";
 
-/** `Local`: the keys are in a ring that stands here whole. */
-export type KmsOptions = LocalOptions;
+/** `Local`: the keys are in a ring that stands here whole. `Vault`: in the transit engine of a Vault or OpenBao. */
+export type KmsOptions = LocalOptions | VaultOptions;
 
 interface LocalOptions {
   readonly type: "Local";
@@ -26,7 +35,7 @@ const LocalOptionsSchema = Type.Object(
 );
 
 /** The shape of the form in the configuration document. What stands between its members, `parseKmsOptions` checks. */
-export const KmsOptionsSchema = Type.Union([LocalOptionsSchema]);
+export const KmsOptionsSchema = Type.Union([LocalOptionsSchema, VaultOptionsSchema]);
 
 /** The form of the configuration document. Holds secrets in the clear. */
 export type KmsOptionsJson = Type.Static<typeof KmsOptionsSchema>;
@@ -37,6 +46,8 @@ interface TypeRow<Json extends KmsOptionsJson, Options extends KmsOptions> {
   further(json: Json, at: string): Problem[];
   parse(json: Json): Options;
   print(options: Options): Json;
+  /** Stable, and without an address. */
+  keyId(options: Options): string;
 }
 
 type OfType<Union, Name extends KmsType> = Extract<Union, { readonly type: Name }>;
@@ -47,8 +58,21 @@ const TYPES: { readonly [Name in KmsType]: TypeRow<OfType<KmsOptionsJson, Name>,
     further: ({ ring }, at) => ringProblems(ring, `${at}/ring`),
     parse: ({ ring }) => ({ type: "Local", ring: parseRing(ring) }),
     print: ({ ring }) => ({ type: "Local", ring: printRing(ring) }),
+    keyId: ({ ring }) => ring.id,
+  },
+  Vault: {
+    shape: Compile(VaultOptionsSchema),
+    further: vaultProblems,
+    parse: parseVaultOptions,
+    print: printVaultOptions,
+    keyId: vaultKeyId,
   },
 };
+
+/** The row of these options' type, for options that are known to be of it. */
+function rowOf(type: KmsType): TypeRow<KmsOptionsJson, KmsOptions> {
+  return TYPES[type] as unknown as TypeRow<KmsOptionsJson, KmsOptions>;
+}
 
 /** The options, or all that is wrong with them at once. `at` is where they stand in their document, as a JSON pointer. No
  *  problem quotes what it found. */
@@ -61,7 +85,7 @@ export function parseKmsOptions(
   if (!isKmsType(type)) {
     return { problems: [{ at: `${at}/type`, problem: `must be one of: ${Object.keys(TYPES).join(", ")}` }] };
   }
-  const row = TYPES[type];
+  const row = rowOf(type);
   const byShape = problemsBySchema(row.shape, value, at);
   const problems = byShape.length > 0 ? byShape : row.further(value as KmsOptionsJson, at);
   if (problems.length > 0) return { problems };
@@ -70,7 +94,12 @@ export function parseKmsOptions(
 
 /** The inverse of `parseKmsOptions`, for who writes the document. Reveals secrets. */
 export function printKmsOptions(options: KmsOptions): KmsOptionsJson {
-  return TYPES[options.type].print(options);
+  return rowOf(options.type).print(options);
+}
+
+/** The id of the KMS key that these options open, as records and statuses name it. */
+export function kmsKeyIdOf(options: KmsOptions): string {
+  return rowOf(options.type).keyId(options);
 }
 
 function isKmsType(type: unknown): type is KmsType {

@@ -63,12 +63,13 @@ function fileProblem(file: SourceFile, room: Room, found: Import, target: string
   if (isTest(target) && !isTest(file.path)) {
     return `imports ${target}, which is for tests. Move what both need into a file without a test's name.`;
   }
+  // An adapter belongs to the family of its port, and so do its tests.
+  if (room.opener !== undefined && other.name === familyOf(room.opener)) return undefined;
   if (isTest(file.path)) return testProblem(room, other, target);
   if (other.opener !== undefined) {
     if (other.opener === file.path) return undefined;
     return `imports the adapter ${other.name}. Open it through ${other.opener}, so that what is not used is not loaded.`;
   }
-  if (room.opener !== undefined && other.name === familyOf(room.opener)) return undefined;
   if (!room.imports.includes(other.name) && !room.imports.includes(target)) {
     return `imports ${target}, but ${room.name} may import only ${room.imports.join(", ") || "itself"}. ${TURN}`;
   }

@@ -1,0 +1,188 @@
+// Starts real OpenBao servers for tests, each with a folder, a port and a transit engine of its own, and does to them what
+// happens to servers: pause, seal, kill.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import http from "node:http";
+import https from "node:https";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { installOpenBao } from "./installed.ts";
+
+const ROOT_TOKEN = "root";
+const START_MS = 20_000;
+
+export interface OpenBao {
+  readonly address: string;
+  readonly caBundle: string | undefined;
+  /** As root; rejects unless the answer is 2xx. */
+  admin(method: string, path: string, json?: object, namespace?: string): Promise<Reply>;
+  /** Of any status. */
+  request(method: string, path: string, json: object | undefined, headers: Record<string, string>): Promise<RawReply>;
+  /** Until `resume`, connections are taken and nothing is answered. */
+  pause(): void;
+  resume(): void;
+  seal(): Promise<void>;
+  unseal(): Promise<void>;
+  kill(): Promise<void>;
+  /** Ends it, with all that it held. */
+  stop(): Promise<void>;
+}
+
+export interface Reply {
+  readonly data: Record<string, unknown>;
+  readonly auth: Record<string, unknown>;
+}
+
+export interface OpenBaoSettings {
+  readonly tls?: boolean;
+  readonly host?: string;
+  /** Where a server was that has gone. */
+  readonly port?: number;
+}
+
+/** In memory, unsealed, with a transit engine at `transit`. */
+export async function startOpenBao({ tls = false, host = "127.0.0.1", port }: OpenBaoSettings = {}): Promise<OpenBao> {
+  const program = await installOpenBao();
+  const folder = await mkdtemp(join(tmpdir(), "coffer-openbao-"));
+  const at = `${host}:${port ?? (await freePort(host))}`;
+  const server = spawn(
+    program,
+    [
+      "server",
+      ...(tls ? ["-dev-tls", `-dev-tls-cert-dir=${folder}`] : ["-dev"]),
+      `-dev-root-token-id=${ROOT_TOKEN}`,
+      `-dev-listen-address=${at}`,
+      "-dev-no-store-token",
+    ],
+    { env: { HOME: folder }, stdio: ["ignore", "pipe", "pipe"] },
+  );
+  const said = listen(server);
+  await said.until(/Root Token: /);
+  const unsealKey = /Unseal Key: (\S+)/.exec(said.text())?.[1] ?? "";
+  const caBundle = tls ? await readFile(join(folder, "vault-ca.pem"), "utf8") : undefined;
+  const bao = openBaoOf(server, `${tls ? "https" : "http"}://${at}`, caBundle, unsealKey, folder);
+  await bao.admin("POST", "sys/mounts/transit", { type: "transit" });
+  return bao;
+}
+
+function openBaoOf(
+  server: ChildProcess,
+  address: string,
+  caBundle: string | undefined,
+  unsealKey: string,
+  folder: string,
+): OpenBao {
+  const request: OpenBao["request"] = (method, path, json, headers) =>
+    ask(`${address}/v1/${path}`, caBundle, method, json, headers);
+
+  async function admin(method: string, path: string, json?: object, namespace?: string): Promise<Reply> {
+    const headers = {
+      "x-vault-token": ROOT_TOKEN,
+      ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }),
+    };
+    const reply = await request(method, path, json, headers);
+    if (reply.status >= 300) throw new Error(`OpenBao answered ${reply.status} to ${method} ${path}: ${reply.raw}`);
+    return reply;
+  }
+
+  async function kill(): Promise<void> {
+    if (server.exitCode !== null || server.signalCode !== null) return;
+    const gone = once(server, "exit");
+    server.kill("SIGKILL");
+    await gone;
+  }
+
+  return {
+    address,
+    caBundle,
+    admin,
+    request,
+    pause: () => void server.kill("SIGSTOP"),
+    resume: () => void server.kill("SIGCONT"),
+    seal: async () => void (await admin("POST", "sys/seal")),
+    async unseal() {
+      await request("POST", "sys/unseal", { key: unsealKey }, {});
+      // Unsealed is not yet ready.
+      for (let tries = 0; tries < 200; tries += 1) {
+        if ((await request("GET", "sys/health", undefined, {})).status === 200) return;
+        await sleep(10);
+      }
+      throw new Error("OpenBao does not get ready after it was unsealed");
+    },
+    kill,
+    async stop() {
+      await kill();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface RawReply extends Reply {
+  readonly status: number;
+  readonly raw: string;
+}
+
+function ask(
+  url: string,
+  ca: string | undefined,
+  method: string,
+  json: object | undefined,
+  headers: Record<string, string>,
+): Promise<RawReply> {
+  return new Promise((resolve, reject) => {
+    const options = { method, headers, agent: false };
+    const request = ca === undefined ? http.request(url, options) : https.request(url, { ...options, ca });
+    request.on("error", reject);
+    request.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => {
+        const raw = Buffer.concat(chunks).toString("utf8");
+        const body = (raw === "" ? {} : JSON.parse(raw)) as { data?: object; auth?: object };
+        const reply = { data: { ...body.data }, auth: { ...body.auth } };
+        resolve({ status: response.statusCode ?? 0, raw, ...reply });
+      });
+    });
+    request.end(json === undefined ? undefined : JSON.stringify(json));
+  });
+}
+
+interface Said {
+  text(): string;
+  until(words: RegExp): Promise<void>;
+}
+
+/** What a server prints; one that ends early, or says nothing, fails the test with what it said. */
+function listen(server: ChildProcess): Said {
+  let text = "";
+  for (const stream of [server.stdout, server.stderr]) {
+    stream?.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+    });
+  }
+  return {
+    text: () => text,
+    async until(words) {
+      const endsMs = Date.now() + START_MS;
+      while (!words.test(text)) {
+        if (server.exitCode !== null || Date.now() > endsMs) throw new Error(`OpenBao did not start:\n${text}`);
+        await sleep(5);
+      }
+    },
+  };
+}
+
+export async function freePort(host = "127.0.0.1"): Promise<number> {
+  const server = createServer().listen(0, host);
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("A port was expected");
+  return address.port;
+}
