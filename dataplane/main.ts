@@ -7,8 +7,7 @@ import { createBuckets } from "./buckets/buckets.ts";
 import { ConfigError, type ProviderEntry, parseConfig } from "./config/config.ts";
 import { readDocument, readOwnEnvironment, type Whereabouts } from "./config/sources.ts";
 import { createInFlight } from "./http/inflight.ts";
-import { createListener, type Listener } from "./http/listener.ts";
-import type { RequestFields } from "./http/request.ts";
+import { createListener, type Listener, type RequestFields } from "./http/listener.ts";
 import { createEmptyJob, createJobs, createRewrapJob } from "./jobs/jobs.ts";
 import { createBucketKeys, createSettingsSealer, openStoreId } from "./keys/keys.ts";
 import { createLoading } from "./loading.ts";
@@ -64,7 +63,7 @@ async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise
   const buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs });
   const objects = createObjects({ storage, keys, audit, nowMs, shownByDefault: buckets.shownByDefault });
   const inFlight = createInFlight();
-  const kinds = [createRewrapJob(keys), createEmptyJob(storage, objects)];
+  const kinds = [createRewrapJob(keys, objects), createEmptyJob(storage, objects)];
   const jobs = createJobs({ storage, live, kinds, log, nowMs, inFlight });
   const probes = createProbes(live, nowMs);
   const onPublished = (): void => {

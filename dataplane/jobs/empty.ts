@@ -5,7 +5,7 @@ import { failureOf } from "../failure.ts";
 import { noCounts } from "../keys/keys.ts";
 import type { ObjectStore } from "../objects/objects.ts";
 import { type Storage, StorageError } from "../storage/storage.ts";
-import type { JobKind, JobStep } from "./jobs.ts";
+import type { JobKind, JobStep } from "./kind.ts";
 
 const OBJECTS_PER_STEP = 100;
 const DOCUMENTS_PER_PAGE = 100;
@@ -21,7 +21,8 @@ export function createEmptyJob(storage: Storage, objects: ObjectStore): JobKind 
         .map((bucket) => ({ bucket: bucket.name, wish: `${bucket.state} ${bucket.revision}` })),
     async step(call, spec) {
       const bucket = call.snapshot.buckets.get(spec.bucket);
-      if (bucket === undefined) throw new Error(`a job for "${spec.bucket}", which the configuration does not have`);
+      // It went with a newer configuration: then so did the wish.
+      if (bucket === undefined) return finished;
       try {
         if (bucket.state === "empty-and-remove" && (await removeSome(call, bucket, storage, objects))) {
           return { ...finished, cursor: "more" };

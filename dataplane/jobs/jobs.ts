@@ -5,11 +5,11 @@
 import { randomUUID } from "node:crypto";
 import type { Call } from "../call.ts";
 import { type Failure, failureOf } from "../failure.ts";
-import type { Counts } from "../keys/keys.ts";
 import type { Log } from "../log.ts";
 import type { Live, Snapshot } from "../snapshot.ts";
 import { type Storage, StorageError } from "../storage/storage.ts";
 import { createBackoff } from "./backoff.ts";
+import type { JobKind, JobSpec, JobStep } from "./kind.ts";
 import {
   addCounts,
   JOBS_PREFIX,
@@ -22,29 +22,9 @@ import {
 } from "./record.ts";
 
 export { createEmptyJob } from "./empty.ts";
+export type { JobKind, JobSpec, JobStep } from "./kind.ts";
 export type { JobRecord } from "./record.ts";
 export { createRewrapJob } from "./rewrap.ts";
-
-export interface JobSpec {
-  readonly bucket: string;
-  readonly wish: string;
-}
-
-/** One bounded step. Repeating it changes nothing. */
-export interface JobStep {
-  readonly cursor: string | undefined;
-  readonly counts: Counts;
-  readonly keyVersions: readonly string[];
-  /** Why it cannot go on without a person; looked at again from time to time. */
-  readonly blocked: string | undefined;
-}
-
-export interface JobKind {
-  readonly kind: string;
-  /** Pure: what the configuration calls for, whether it was done already or not. */
-  wanted(snapshot: Snapshot): readonly JobSpec[];
-  step(call: Call, spec: JobSpec, cursor: string | undefined): Promise<JobStep>;
-}
 
 export interface JobsNeeds {
   readonly storage: Storage;

@@ -1,5 +1,5 @@
 /** Opened bucket keys of one provider: bounded, least recently used goes first, each for a limited time. */
-import type { BucketKey } from "./keys.ts";
+import type { BucketKey } from "./port.ts";
 
 interface Kept {
   readonly bucketKey: BucketKey;

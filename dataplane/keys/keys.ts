@@ -2,87 +2,24 @@
  * Bucket keys: made on first write, kept wrapped as documents, handed out as cached KeyObjects, re-wrapped on wish.
  * What the configuration does not allow is refused before any KMS is asked.
  */
-import type { KeyObject } from "node:crypto";
 import { dataKeyContext } from "../../envelope/wrapcontext.ts";
-import type { KmsContext, Wrapped } from "../../kms/kms.ts";
-import type { Audit } from "../audit/audit.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { failureOf } from "../failure.ts";
-import type { Storage } from "../storage/storage.ts";
 import { createKeyCache, type KeyCache } from "./cache.ts";
 import { chooseCurrent } from "./choose.ts";
+import { createDataKeyNotes } from "./data-key-notes.ts";
+import type { BucketKey, BucketKeys, BucketKeysNeeds } from "./port.ts";
 import { findRecord, listRecords } from "./records.ts";
 import { rewrapStep } from "./rewrap.ts";
 import { createSharing } from "./sharing.ts";
 import { askInTurn, clientOf, isAllowed, sourcesFor, writingSource } from "./sources.ts";
 import { makeRecord, openRecord } from "./wrapping.ts";
 
+export type { BucketKey, BucketKeys, BucketKeysNeeds, Counts, StepDone } from "./port.ts";
+export { noCounts } from "./port.ts";
 export { createSettingsSealer } from "./settings.ts";
 export { openStoreId } from "./store-id.ts";
-
-export interface BucketKey {
-  /** 16 bytes. */
-  readonly id: Uint8Array;
-  readonly key: KeyObject;
-  readonly epoch: number;
-  /** The provider of the configuration that opened it, and the KMS key that its record names. */
-  readonly provider: string;
-  readonly kmsKeyId: string;
-}
-
-/** scanned = rewrapped + current + excluded + conflict + failed. */
-export interface Counts {
-  readonly scanned: number;
-  readonly rewrapped: number;
-  readonly current: number;
-  readonly excluded: number;
-  readonly conflict: number;
-  readonly failed: number;
-}
-
-export const noCounts: Counts = { scanned: 0, rewrapped: 0, current: 0, excluded: 0, conflict: 0, failed: 0 };
-
-export interface StepDone {
-  /** Where the next step goes on; undefined: done. */
-  readonly cursor: string | undefined;
-  readonly counts: Counts;
-  /** Of the records that are under the wanted KMS key now: the versions that their KMS gave. */
-  readonly keyVersions: readonly string[];
-}
-
-/** Hands out KeyObjects, shared and immutable, never bytes. No promise while cached; concurrent misses share one KMS call. */
-export interface BucketKeys {
-  /** The key that writers use: made if the bucket has none that it may write with. Throws Failure. */
-  current(call: Call, bucket: BucketEntry): BucketKey | Promise<BucketKey>;
-  /** By the id that an envelope names. A record that is missing, foreign or does not open is an error, never an absence. */
-  byId(call: Call, bucket: BucketEntry, id: Uint8Array): BucketKey | Promise<BucketKey>;
-  /** Mode 2: a body's data key wrapped by the KMS key that the bucket writes with. `request` is the request's own context. */
-  wrapDataKey(
-    call: Call,
-    bucket: BucketEntry,
-    dataKey: Uint8Array,
-    bodyId: Uint8Array,
-    request: KmsContext,
-  ): Promise<Wrapped>;
-  /** The caller zeroes what it gets. */
-  unwrapDataKey(
-    call: Call,
-    bucket: BucketEntry,
-    wrapped: Wrapped,
-    bodyId: Uint8Array,
-    request: KmsContext,
-  ): Promise<Uint8Array>;
-  /** One bounded step of wrapping every record of the bucket anew, under the newest version of its wanted KMS key. */
-  rewrap(call: Call, bucket: BucketEntry, cursor: string | undefined): Promise<StepDone>;
-}
-
-export interface BucketKeysNeeds {
-  readonly storage: Storage;
-  readonly storeId: Uint8Array;
-  readonly audit: Audit;
-  readonly nowMs: () => number;
-}
 
 /** Which key a bucket writes with, by the configuration entry that it was chosen under. */
 interface Choice {
@@ -96,6 +33,7 @@ export function createBucketKeys(needs: BucketKeysNeeds): BucketKeys {
   const caches = new Map<string, KeyCache>();
   const choices = new Map<string, Choice>();
   const share = createSharing();
+  const dataKeys = createDataKeyNotes(storage);
 
   function cacheOf(call: Call, providerName: string): KeyCache {
     const limits = call.snapshot.providers.get(providerName)?.cache;
@@ -176,9 +114,17 @@ export function createBucketKeys(needs: BucketKeysNeeds): BucketKeys {
           Object.entries(bucket.context),
           Object.entries(request),
         );
+        await dataKeys.note(bucket.name, call.signal);
         return await clientOf(source, call.snapshot).wrap(dataKey, pairs, call.signal);
       } catch (error) {
         throw failureOf(error, `wrap a data key in bucket "${bucket.name}"`);
+      }
+    },
+    async wrapsDataKeys(call, bucket) {
+      try {
+        return await dataKeys.isNoted(bucket.name, call.signal);
+      } catch (error) {
+        throw failureOf(error, `look up how data keys in bucket "${bucket.name}" are wrapped`);
       }
     },
     async unwrapDataKey(call, bucket, wrapped, bodyId, request) {

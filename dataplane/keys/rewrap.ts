@@ -8,7 +8,7 @@ import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { type Failure, failureOf } from "../failure.ts";
 import { StorageError } from "../storage/storage.ts";
-import type { BucketKeysNeeds, Counts, StepDone } from "./keys.ts";
+import type { BucketKeysNeeds, Counts, StepDone } from "./port.ts";
 import { type FoundRecord, readRecord, recordsPrefix } from "./records.ts";
 import { clientOf, sourcesFor, writingSource } from "./sources.ts";
 import { contextOf, unwrapRecord } from "./wrapping.ts";

@@ -4,7 +4,7 @@ import { ZERO_ID } from "../../envelope/datakey.ts";
 import { bucketKeyIdOf, openEnvelope, sealEnvelope } from "../../envelope/envelope.ts";
 import type { SettingsSealer } from "../buckets/buckets.ts";
 import { failureOf } from "../failure.ts";
-import type { BucketKeys } from "./keys.ts";
+import type { BucketKeys } from "./port.ts";
 
 export function createSettingsSealer(keys: BucketKeys): SettingsSealer {
   return {

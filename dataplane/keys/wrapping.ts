@@ -7,7 +7,7 @@ import type { Audit } from "../audit/audit.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { Failure, failureOf } from "../failure.ts";
-import type { BucketKey, BucketKeysNeeds } from "./keys.ts";
+import type { BucketKey, BucketKeysNeeds } from "./port.ts";
 import { type FoundRecord, recordPath } from "./records.ts";
 import { askInTurn, clientOf, type Source, sourcesFor, writingSource } from "./sources.ts";
 

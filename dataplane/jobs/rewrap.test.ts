@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import type { BucketKeys } from "../keys/keys.ts";
+import { noCounts } from "../keys/keys.ts";
+import { bucketEntry, callOf, createWorld } from "../objects/contract/world.ts";
+import { createRewrapJob } from "./jobs.ts";
+import type { JobStep } from "./kind.ts";
+
+const spec = { bucket: "photos", wish: "v2" };
+const nowhere = {} as never;
+
+/** Answers steps from a script and writes down with which cursor each was asked. */
+function scripted(name: string, cursors: (string | undefined)[], asked: string[]) {
+  return async (_call: unknown, _bucket: unknown, cursor: string | undefined) => {
+    asked.push(`${name} ${cursor}`);
+    return { cursor: cursors.shift(), counts: { ...noCounts, scanned: 1, current: 1 }, keyVersions: ["2"] };
+  };
+}
+
+async function sweep(hasDataKeys: boolean): Promise<string[]> {
+  const asked: string[] = [];
+  const keys = {
+    rewrap: scripted("keys", ["k1", undefined], asked),
+    wrapsDataKeys: async () => hasDataKeys,
+  } as unknown as BucketKeys;
+  const job = createRewrapJob(keys, { rewrap: scripted("objects", ["a/ü", undefined], asked) });
+  const call = { snapshot: { buckets: new Map([["photos", bucketEntry("photos")]]) } } as never;
+  let step: JobStep = await job.step(call, spec, undefined);
+  while (step.cursor !== undefined) step = await job.step(call, spec, step.cursor);
+  return asked;
+}
+
+describe("createRewrapJob()", () => {
+  it("wraps the bucket's keys, and looks at no object where the KMS wrapped none of their data keys", async () => {
+    expect(await sweep(false)).toEqual(["keys undefined", "keys k1"]);
+  });
+
+  it("goes on with the objects where the KMS wrapped some of their data keys", async () => {
+    expect(await sweep(true)).toEqual(["keys undefined", "keys k1", "objects undefined", "objects a/ü"]);
+  });
+
+  it("wants each bucket that serves and has a wish", () => {
+    const buckets = [
+      bucketEntry("photos", { rewrapWish: "v2" }),
+      bucketEntry("music"),
+      bucketEntry("going", { rewrapWish: "v2", state: "empty-and-remove" }),
+    ];
+    expect(createRewrapJob(nowhere, nowhere).wanted({ config: { buckets } } as never)).toEqual([spec]);
+  });
+
+  it("is done where the bucket has left the configuration", async () => {
+    const call = { snapshot: { buckets: new Map() } } as never;
+    expect(await createRewrapJob(nowhere, nowhere).step(call, spec, undefined)).toMatchObject({ cursor: undefined });
+  });
+});
+
+describe("wrapsDataKeys()", () => {
+  it("is true from before the first data key that the KMS wraps, for that bucket alone", async () => {
+    const { localKey } = await import("../../kms/contract/localkey.ts");
+    const world = await createWorld(localKey());
+    const call = callOf(world);
+    const photos = bucketEntry("photos");
+    expect(await world.keys.wrapsDataKeys(call, photos)).toBe(false);
+    await world.keys.wrapDataKey(call, photos, new Uint8Array(32), new Uint8Array(16).fill(7), {});
+    expect(await world.keys.wrapsDataKeys(call, photos)).toBe(true);
+    expect(await world.keys.wrapsDataKeys(call, bucketEntry("music"))).toBe(false);
+  });
+});
