@@ -98,10 +98,13 @@ export function readyNotices(
   const was = conditionOf(before, "Ready");
   const is = conditionOf(after, "Ready");
   if (is === undefined || is.status === "Unknown") return [];
-  if (was?.status === is.status && was.reason === is.reason) return [];
+  const isUnderWay = conditionOf(after, "Reconciling") !== undefined;
+  const wasUnderWay = conditionOf(before, "Reconciling") !== undefined;
+  const isSame = was?.status === is.status && was.reason === is.reason;
+  if (isSame && (is.status === "True" || isUnderWay || !wasUnderWay)) return [];
   if (is.status === "True") return [{ type: "Normal", reason: "Ready", message: readyWords }];
   // What is only under way is no news: the end of it will be.
-  if (conditionOf(after, "Reconciling") !== undefined) return [];
+  if (isUnderWay) return [];
   return [{ type: "Warning", reason: is.reason, message: is.message }];
 }
 

@@ -26,7 +26,8 @@ export interface Plan<Action, Status> {
   readonly againAfterMs: number | undefined;
 }
 
-/** Nothing is remembered between passes: the next observes what came of the one before. */
+/** What a controller runs. Nothing is remembered between passes: the next observes what came of the one before.
+ *  @public */
 export interface Kind<Observed, Action, Status> {
   /** undefined: the resource is gone, nothing is to be done. */
   observe(name: ResourceName, signal: AbortSignal): Promise<Observed | undefined>;

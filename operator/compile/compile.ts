@@ -25,8 +25,8 @@ export {
 } from "./credentials.ts";
 export { type Finding, isFinding } from "./finding.ts";
 export { holdersOf } from "./holders.ts";
-export { compileProvider, type ProviderInputs, providerResource } from "./provider.ts";
-export { compileSelfService, compileSettings, type SelfServiceInputs, storeResource } from "./store.ts";
+export { compileProvider, providerResource } from "./provider.ts";
+export { compileSelfService, compileSettings, storeResource } from "./store.ts";
 
 /** All of a store but its buckets. */
 export interface StoreInputs {

@@ -191,6 +191,14 @@ describe("planBucket()", () => {
       { credentials: { ...published, published: [], pending: ["app"] } },
       { Ready: "False CredentialsPending", Reconciling: "True ChangeInProgress" },
     ],
+    "credentials that wait for a provider": [
+      {
+        provider: undefined,
+        compiled: { finding: "ProviderNotFound", message: "none" },
+        credentials: { ...published, published: [], pending: ["app"] },
+      },
+      { Ready: "False ProviderNotFound", AccessReady: "False CredentialsPending", Reconciling: undefined },
+    ],
     "a Secret of somebody else": [
       { credentials: { ...published, published: [], conflicts: [{ entry: "app", place: "photos-app" }] } },
       { Ready: "False SecretConflict", Stalled: "True SecretConflict" },

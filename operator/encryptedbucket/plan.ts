@@ -133,7 +133,11 @@ function judge(observed: ObservedBucket, job: JobState | undefined): Judgement {
   const access = accessVerdict(observed);
   const mistakes = [store, access].filter(({ reason }) => reason === "NameConflict" || reason === "SecretConflict");
   const isStarting = observed.store.kind === "found" && observed.store.isStarting;
-  const isUnderWay = isStarting || applied.reason === "RolloutInProgress" || access.reason === "CredentialsPending";
+  const isUnderWay =
+    isStarting ||
+    applied.reason === "RolloutInProgress" ||
+    // Where there is no entry, credentials wait for somebody else.
+    (access.reason === "CredentialsPending" && !isFinding(observed.compiled));
   return {
     verdicts: [store, provider, applied, access, rewrapVerdict(job)],
     reconciling: isUnderWay && mistakes.length === 0 ? "The bucket is being brought to its pods" : undefined,

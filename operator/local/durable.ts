@@ -1,7 +1,7 @@
 // Files that are whole after a crash: written beside, synced, renamed, and the folder synced.
 
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 const DRAFT_END = ".draft";
@@ -42,9 +42,10 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** Makes the folder with all above it, and takes away what a crash has left half written in it. */
+/** Makes the folder with all above it, gives it that mode, and takes away what a crash has left half written in it. */
 export async function prepareFolder(folder: string, mode: number): Promise<void> {
   await mkdir(folder, { recursive: true, mode });
+  await chmod(folder, mode);
   for (const name of await readdir(folder)) {
     if (name.startsWith(".") && name.endsWith(DRAFT_END)) await rm(join(folder, name), { force: true });
   }

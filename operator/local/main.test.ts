@@ -1,6 +1,6 @@
 // The real thing: `npm start` over a folder of its own, driven by editing files and by requests.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ConfigAnswer } from "../../dataplane/admin/api.ts";
 
@@ -35,6 +36,8 @@ spec:
       permissions: [Read, Write, List, Delete]
       credentialsGeneration: ${generation}
 `;
+
+const hasCurl = spawnSync("curl", ["--version"]).status === 0;
 
 interface Place {
   readonly folder: string;
@@ -150,6 +153,10 @@ async function request(access: Record<string, string>, name: string, init: Reque
   return await fetch(url, { ...init, headers });
 }
 
+async function shell(lines: string): Promise<string> {
+  return (await promisify(execFile)("sh", ["-ec", lines])).stdout;
+}
+
 async function status(place: Place, name: string) {
   const { status: found } = JSON.parse(await readFile(join(place.data, "status", `${name}.json`), "utf8"));
   return found;
@@ -194,6 +201,17 @@ describe("npm start, while files are edited", () => {
     expect((await stat(place.secrets)).mode & 0o777).toBe(0o700);
     expect(runtime.output()).not.toContain(access["AWS_SECRET_ACCESS_KEY"]);
     expect(runtime.output()).not.toContain(access["COFFER_TOKEN"]);
+  });
+
+  test.skipIf(!hasCurl)("prints lines that work as they are pasted", async () => {
+    const [, printed = ""] = runtime.output().split("Try it:\n");
+    const [prepare = "", ...lines] = printed.trim().split("\n");
+    expect(lines).toHaveLength(4);
+    const results: string[] = [];
+    for (const line of lines) results.push(await shell(`${prepare}\n${line}`));
+    expect(results[1]).toBe("hello\n");
+    expect(results[2]).toBe("hello\n");
+    expect(results[3]).toContain("Key: 'hello.txt'");
   });
 
   test("serves a new bucket within two seconds", async () => {
@@ -244,6 +262,28 @@ describe("npm start, while files are edited", () => {
     await writeFile(join(place.folder, "third.yaml"), BUCKET("third"));
     await sleep(1500);
     expect(runtime.output()).not.toContain("bucket third: gone");
+  });
+
+  test("moves a bucket to another provider, and keeps every object readable", async () => {
+    await writeFile(join(place.folder, "second.yaml"), PROVIDER(0).replace("name: local", "name: second"));
+    await writeFile(join(place.folder, "more.yaml"), BUCKET("more").replace("name: local", "name: second"));
+    await says(runtime, "bucket more: its keys are wrapped by KmsProvider second, version 1");
+    const entry = async () => {
+      const { buckets } = JSON.parse(await readFile(join(place.secrets, "config.json"), "utf8"));
+      return buckets.find(({ name }: { name: string }) => name === "more");
+    };
+    await until("the old provider is left", async () => (await entry()).keys.length === 1);
+    expect((await entry()).keys[0].provider).toBe("second");
+    expect(await get(await credentials(place, "more"), "b.txt")).toBe("more");
+  });
+
+  test("goes on serving a bucket whose provider's file goes", async () => {
+    await rename(join(place.folder, "second.yaml"), join(place.folder, "second.off"));
+    await says(runtime, "KmsProvider second: gone from the folder", 3000);
+    await says(runtime, 'bucket more: KmsProvider "second" does not exist');
+    expect(await put(await credentials(place, "more"), "c.txt", "still")).toBeLessThan(300);
+    await rename(join(place.folder, "second.off"), join(place.folder, "second.yaml"));
+    await until("ready again", async () => (await reasonOf(place, "EncryptedBucket.more")) === "True Ready", 3000);
   });
 
   test("gives new credentials for a raised credentialsGeneration, and lets the old ones go on", async () => {
@@ -317,7 +357,9 @@ describe("npm start, after it was killed", () => {
     const pid = await dataPlaneOf(first);
     await stop(first, "SIGKILL");
     await until("the data plane has gone", () => !isAlive(pid), 5000);
+    await writeFile(join(place.folder, "all.yaml"), `${PROVIDER(0)}---\n${BUCKET("photos")}  broken: [`);
     const second = await startReady(place);
+    expect(second.output()).toContain("refused all.yaml:");
     expect(await credentials(place, "photos")).toEqual(access);
     expect(await get(access, "a.txt")).toBe("hello");
     expect(await stop(second)).toBe(0);

@@ -1,5 +1,6 @@
 // `npm start`: one data plane on this machine, ruled by a folder of the same YAML that a cluster takes. Wiring only.
 
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createBell } from "./bell.ts";
 import { createChild } from "./child.ts";
@@ -47,7 +48,7 @@ async function start(settings: LocalSettings, out: Terminal): Promise<number> {
     throw new Error(`The folder ${shownPath(folder)} cannot be read: give one that holds the YAML of your resources`);
   });
   await prepareFolder(secretsDir, 0o700);
-  await prepareFolder(dataDir, 0o700);
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const locks = [takeLock(secretsDir), takeLock(dataDir)];
   if (locks.includes(undefined)) {
     out.warn(`Another npm start uses ${shownPath(dataDir)} or ${shownPath(secretsDir)}: stop it, or set`);

@@ -8,6 +8,7 @@ import type { Notice } from "../kind.ts";
 import { accessPath } from "./accessfiles.ts";
 import { type Given, type Urls, welcome } from "./hints.ts";
 import type { Records, Refusal } from "./records.ts";
+import { shownPath } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Report {
@@ -37,14 +38,23 @@ export function createReport({ terminal, urls, accessDir }: ReportNeeds): Report
   let standing = new Set<string>();
   let lastFailure = "";
   let hasGreeted = false;
+  const announced = new Set<string>();
 
   function name(resource: AnyResource): string {
     return `${WORDS[resource.kind]} ${resource.metadata.name}`;
   }
 
+  /** Whose credentials nobody has been told of yet. */
+  function whereToLook(resource: AnyResource): string {
+    if (!hasGreeted || resource.kind !== "EncryptedBucket" || announced.has(resource.metadata.name)) return "";
+    announced.add(resource.metadata.name);
+    const files = given(resource, accessDir).map(({ path }) => shownPath(path));
+    return files.length === 0 ? "" : `, credentials in ${files.join(", ")}`;
+  }
+
   return {
-    tell(resource, { type, message }) {
-      const line = `${name(resource)}: ${message}`;
+    tell(resource, { type, reason, message }) {
+      const line = `${name(resource)}: ${message}${reason === "Ready" ? whereToLook(resource) : ""}`;
       if (type === "Warning") terminal.warn(line);
       else terminal.say(line);
     },
@@ -73,14 +83,17 @@ export function createReport({ terminal, urls, accessDir }: ReportNeeds): Report
 
     settled(records) {
       const resources = [...records.values()].filter(({ isGone }) => !isGone).map(({ object }) => object);
-      const stores = resources.filter(({ kind }) => kind === "EncryptedStore");
-      if (hasGreeted || !stores.some(isReady)) return;
+      const isUnderWay = resources.some(({ status }) => conditionOf(status.conditions, "Reconciling") !== undefined);
+      const isServing = resources.some((one) => one.kind === "EncryptedStore" && isReady(one));
+      if (hasGreeted || isUnderWay || !isServing) return;
       const buckets = resources.filter((object) => object.kind === "EncryptedBucket").filter(isReady);
       for (const line of welcome(
         urls,
         buckets.flatMap((bucket) => given(bucket, accessDir)),
-      ))
+      )) {
         terminal.say(line);
+      }
+      for (const { metadata } of buckets) announced.add(metadata.name);
       hasGreeted = true;
     },
   };

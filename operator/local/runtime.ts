@@ -31,17 +31,30 @@ export interface RuntimeNeeds {
 /** A pass that changes something is followed by another, but not for ever. */
 const PASSES_MAX = 25;
 const HURRY_MS = 100;
+const RETRY_MS = 1000;
+/** How long after a change it makes sense to look that often. */
+const HURRYING_MS = 15_000;
 const REST_MS = 5000;
 /** How long a start may take, and how often it may fail, before it is told as an outage. */
 const START_MS = 15_000;
 const FAILURES_MAX = 3;
 const POD_NAME = "the data plane";
 
-/** Runs until the signal aborts. Rejects when it cannot keep what it must. */
+/** Runs until the signal aborts. What cannot be written is told, and tried again: the data plane goes on meanwhile. */
 export async function runRuntime(needs: RuntimeNeeds, signal: AbortSignal): Promise<void> {
   const runtime = createRuntime(needs);
+  let lastFailure = "";
   while (!signal.aborted) {
-    const againAfterMs = await runtime.settle(signal);
+    let againAfterMs = RETRY_MS;
+    try {
+      againAfterMs = await runtime.settle(signal);
+      lastFailure = "";
+    } catch (error) {
+      if (signal.aborted) return;
+      const failure = error instanceof Error ? error.message : String(error);
+      if (failure !== lastFailure) needs.terminal.warn(`${failure}; it is tried again`);
+      lastFailure = failure;
+    }
     await needs.bell.wait(againAfterMs, signal);
   }
 }
@@ -55,6 +68,7 @@ function createRuntime(needs: RuntimeNeeds) {
   let records = needs.records;
   let config = needs.config;
   let lastReadyMs = now().getTime();
+  let lastChangeMs = lastReadyMs;
   let wasReady = false;
 
   async function ask(signal: AbortSignal): Promise<PodFacts[]> {
@@ -84,10 +98,15 @@ function createRuntime(needs: RuntimeNeeds) {
         records = result.records;
         config = result.config;
         if (config !== undefined) child.start();
-        if (result.isChanged) continue;
+        if (result.isChanged) {
+          lastChangeMs = now().getTime();
+          continue;
+        }
         report.settled(records);
         const againMs = Math.min(restMs, result.againAfterMs ?? REST_MS);
-        return isPending(facts, config) ? Math.min(HURRY_MS, againMs) : againMs;
+        if (!isPending(facts, config)) return againMs;
+        const isRecent = now().getTime() - lastChangeMs < HURRYING_MS;
+        return Math.min(isRecent ? HURRY_MS : RETRY_MS, againMs);
       }
       return HURRY_MS;
     },

@@ -17,7 +17,7 @@ export interface Ports {
 }
 
 export const LISTEN_ADDRESS = "127.0.0.1";
-export const DEFAULT_FOLDER = "examples/quickstart";
+const DEFAULT_FOLDER = "examples/quickstart";
 
 export const HELP = `Usage: npm start [-- FOLDER]
 

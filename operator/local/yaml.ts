@@ -27,7 +27,7 @@ export function parseYaml(text: string): YamlFile {
     if (document.contents === null) continue;
     const parsed = parsedDocument(document, lines);
     if ("problem" in parsed) return parsed;
-    documents.push(parsed);
+    if (parsed.value !== null) documents.push(parsed);
   }
   return { documents };
 }

@@ -1,0 +1,114 @@
+import { describe, expect, test } from "vitest";
+import type { Condition } from "../crds/kind.ts";
+import {
+  conditionsOf,
+  type Judgement,
+  no,
+  readyNotices,
+  sameStatus,
+  unknown,
+  type Verdict,
+  yes,
+} from "./conditions.ts";
+
+const NOW = new Date("2026-03-10T12:00:00.750Z");
+const LATER = new Date("2026-03-10T13:00:00Z");
+
+const good: readonly Verdict[] = [
+  yes("StoreReady", "StoreServing", "a"),
+  yes("ProviderReady", "ProviderServing", "b"),
+  yes("ConfigurationApplied", "ConfigApplied", "c"),
+  yes("AccessReady", "CredentialsPublished", "d"),
+];
+
+function conditions(
+  changes: Partial<Judgement> & { instead?: Verdict } = {},
+  before?: readonly Condition[],
+  now = NOW,
+): Condition[] {
+  const { instead, ...rest } = changes;
+  const verdicts = good.map((verdict) => (verdict.type === instead?.type ? instead : verdict));
+  const judgement = { verdicts, reconciling: undefined, stalled: undefined, ...rest };
+  return conditionsOf("EncryptedBucket", before, judgement, 4, now);
+}
+
+describe("conditionsOf()", () => {
+  test("gives Ready the reason and message of the first part that is not so", () => {
+    const [ready] = conditions({ instead: no("ProviderReady", "ProviderNotFound", "Make it") });
+    expect(ready).toEqual({
+      type: "Ready",
+      status: "False",
+      observedGeneration: 4,
+      lastTransitionTime: "2026-03-10T12:00:00Z",
+      reason: "ProviderNotFound",
+      message: "Make it",
+    });
+  });
+
+  test("prefers what is wrong to what is not known", () => {
+    const verdicts = [unknown("StoreReady", "?"), ...good.slice(1, 3), no("AccessReady", "SecretConflict", "!")];
+    expect(conditions({ verdicts })[0]).toMatchObject({ status: "False", reason: "SecretConflict" });
+    expect(conditions({ verdicts: verdicts.slice(0, 3) })[0]).toMatchObject({
+      status: "Unknown",
+      reason: "NotChecked",
+    });
+  });
+
+  test("shows what nobody judged as Unknown, and what is present only while true only then", () => {
+    expect(conditions().map(({ type, status }) => `${type} ${status}`)).toEqual([
+      "Ready True",
+      "StoreReady True",
+      "ProviderReady True",
+      "ConfigurationApplied True",
+      "AccessReady True",
+      "RewrapComplete Unknown",
+    ]);
+    const all = conditions({ reconciling: "Under way", stalled: no("AccessReady", "SecretConflict", "Remove it") });
+    expect(all.slice(-2)).toMatchObject([
+      { type: "Reconciling", status: "True", message: "Under way" },
+      { type: "Stalled", status: "True", reason: "SecretConflict", message: "Remove it" },
+    ]);
+  });
+
+  test("moves a time only with its status", () => {
+    const first = conditions();
+    const second = conditions({ instead: no("StoreReady", "StoreNotReady", "!") }, first, LATER);
+    const times = Object.fromEntries(second.map(({ type, lastTransitionTime }) => [type, lastTransitionTime]));
+    expect(times).toMatchObject({
+      Ready: "2026-03-10T13:00:00Z",
+      StoreReady: "2026-03-10T13:00:00Z",
+      ProviderReady: "2026-03-10T12:00:00Z",
+    });
+  });
+
+  test("keeps Ready within the grace of a failure, and gives none to what was not ready", () => {
+    const failing = { instead: no("StoreReady", "StoreNotReady", "!"), withinGrace: true };
+    expect(conditions(failing, conditions())[0]).toMatchObject({ status: "True" });
+    expect(conditions(failing, conditions(failing))[0]).toMatchObject({ status: "False" });
+  });
+});
+
+describe("readyNotices()", () => {
+  const ready = conditions();
+  const failed = conditions({ instead: no("StoreReady", "StoreNotReady", "No pod") });
+  const underWay = conditions({ instead: no("StoreReady", "StoreNotReady", "No pod"), reconciling: "Starting" });
+  const cases: Record<string, [before: Condition[] | undefined, after: Condition[], messages: string[]]> = {
+    "ready for the first time": [undefined, ready, ["fine"]],
+    "still ready": [ready, ready, []],
+    "no longer ready": [ready, failed, ["No pod"]],
+    "still not ready": [failed, failed, []],
+    "not ready while something is under way": [ready, underWay, []],
+    "not ready after something was under way": [underWay, failed, ["No pod"]],
+    "ready after something was under way": [underWay, ready, ["fine"]],
+    "not known": [ready, conditions({ verdicts: [] }), []],
+  };
+  test.each(Object.entries(cases))("tells once of what is %s", (_sentence, [before, after, messages]) => {
+    expect(readyNotices(before, after, "fine").map(({ message }) => message)).toEqual(messages);
+  });
+});
+
+test("sameStatus() minds values, not the order of members or what is undefined", () => {
+  expect(sameStatus({ a: 1, b: { c: [1, 2], d: undefined } }, { b: { c: [1, 2] }, a: 1 })).toBe(true);
+  expect(sameStatus({ a: [1, 2] }, { a: [2, 1] })).toBe(false);
+  expect(sameStatus({ a: 1 }, { a: 1, b: null })).toBe(false);
+});
