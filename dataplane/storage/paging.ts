@@ -19,7 +19,7 @@ export interface Listed<Item> {
 }
 
 /** The smallest name above all that begin with these bytes. UTF-8 has no byte 0xff, so the last one can be raised. */
-export function behindPrefix(prefix: Buffer): Buffer {
+function behindPrefix(prefix: Buffer): Buffer {
   const behind = Buffer.from(prefix);
   const last = behind.length - 1;
   behind[last] = (behind[last] ?? 0) + 1;

@@ -30,11 +30,13 @@ export function readError(cause: unknown, file: string): StorageError {
     : new StorageError(code, `Cannot read the body "${file}": ${String(cause)}`, { cause });
 }
 
-/** One sync of a folder at a time; who comes while it runs waits for the next one, which begins after he came. */
+/** One sync of a folder at a time; who comes while it runs waits for the next one, which begins after he came.
+ *  What a failed sync would have written may be lost though the next one succeeds, so it fails all who were there. */
 class FolderSync {
   readonly #sync: () => Promise<void>;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  failures = 0;
 
   constructor(sync: () => Promise<void>) {
     this.#sync = sync;
@@ -44,8 +46,7 @@ class FolderSync {
     if (this.#running === undefined) {
       return this.#start();
     }
-    const start = () => this.#start();
-    this.#next ??= this.#running.then(start, start);
+    this.#next ??= this.#running.then(() => this.#start());
     return this.#next;
   }
 
@@ -53,13 +54,21 @@ class FolderSync {
     this.#next = undefined;
     const running = this.#sync();
     this.#running = running;
-    const end = () => {
-      if (this.#running === running) {
-        this.#running = undefined;
-      }
-    };
-    running.then(end, end);
+    running.then(
+      () => this.#end(running),
+      () => {
+        this.failures += 1;
+        this.#next = undefined;
+        this.#end(running);
+      },
+    );
     return running;
+  }
+
+  #end(running: Promise<void>): void {
+    if (this.#running === running) {
+      this.#running = undefined;
+    }
   }
 }
 
@@ -110,15 +119,30 @@ export class BodyFiles {
     await this.disk.close(descriptor);
   }
 
-  /** Resolves once what was done to the file's folder before is durable. */
-  syncFolderOf(file: string): Promise<void> {
+  #syncOf(file: string): FolderSync {
     const folder = this.folderOf(file);
     let sync = this.#syncs.get(folder);
     if (sync === undefined) {
       sync = new FolderSync(() => this.disk.syncFolder(folder));
       this.#syncs.set(folder, sync);
     }
-    return sync.done();
+    return sync;
+  }
+
+  /** How often syncs of the file's folder have failed: to be asked before something is done to the folder. */
+  failedSyncs(file: string): number {
+    return this.#syncOf(file).failures;
+  }
+
+  /** Resolves once what was done to the file's folder, since `failedSyncs` was asked, is durable. */
+  async syncFolderOf(file: string, failedSyncs: number): Promise<void> {
+    const sync = this.#syncOf(file);
+    if (sync.failures === failedSyncs) {
+      await sync.done();
+    }
+    if (sync.failures !== failedSyncs) {
+      throw new StorageError("unreachable", `A sync of the folder of "${file}" has failed`);
+    }
   }
 
   /** A second name of the same body. */

@@ -1,5 +1,6 @@
-/* Compares records with body files in both directions. What is found is looked at twice, since the store goes on
- * working meanwhile. Reads all records, page by page, some folders of files at a time, so that memory stays bounded. */
+/* Compares records with bodies in both directions. What may only have been caught between two looks is looked at again,
+ * since the store goes on working meanwhile. Reads all records, page by page; some folders of files, or some range of
+ * ids, at a time, so that memory stays bounded. */
 
 import { readdir, stat } from "node:fs/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -11,49 +12,60 @@ import type { IndexReader } from "./reader.ts";
 const PAGE_ROWS = 1_000;
 const FILES_AT_ONCE = 200_000;
 const FOLDERS = 256;
+/** A bit each: 8 MiB. */
+const IDS_AT_ONCE = 64 * 1024 * 1024;
 
-interface Referred {
+type Cell = string | number | Uint8Array;
+
+/** What refers to a body. `isWhole`: what it refers to within the index is there. */
+interface Referring {
+  readonly key: readonly Cell[];
   readonly where: string;
   readonly storedBytes: number;
-}
-
-interface FileRow {
   readonly file: string | null;
-  readonly storedBytes: number;
-  readonly where: string;
-  readonly key: readonly (string | number | Uint8Array)[];
+  readonly inline: number | null;
+  readonly isWhole: boolean;
 }
 
-type Turn = (reader: IndexReader, after: readonly (string | number | Uint8Array)[]) => readonly FileRow[];
+type NextPage = (reader: IndexReader, after: readonly Cell[]) => readonly Referring[];
+type BodyValues = readonly [stored: number, file: string | null, inline: number | null, isWhole: number];
 
-const records: Turn = (reader, after) => {
-  const sql = `SELECT bucket, name, stored, file FROM records WHERE (bucket, name) > (?, ?)
-    ORDER BY bucket, name LIMIT ${PAGE_ROWS}`;
+const HAS_INLINE = "(inline IS NULL OR EXISTS (SELECT 1 FROM bodies WHERE id = inline))";
+const HAS_LIST = "(list IS NULL OR EXISTS (SELECT 1 FROM lists WHERE id = list))";
+
+function referring(key: readonly Cell[], where: string, values: BodyValues): Referring {
+  const [storedBytes, file, inline, isWhole] = values;
+  return { key, where, storedBytes, file, inline, isWhole: isWhole === 1 };
+}
+
+const records: NextPage = (reader, after) => {
+  const sql = `SELECT bucket, name, stored, file, inline, ${HAS_INLINE} AND ${HAS_LIST} FROM records
+    WHERE (bucket, name) > (?, ?) ORDER BY bucket, name LIMIT ${PAGE_ROWS}`;
   const [bucket = "", name = new Uint8Array()] = after;
-  return reader.all<[string, Uint8Array, number, string | null]>(sql, bucket, name).map((row) => {
-    const [inBucket, bytes, storedBytes, file] = row;
+  const rows = reader.all<readonly [string, Uint8Array, ...BodyValues]>(sql, bucket, name);
+  return rows.map(([inBucket, bytes, ...values]) => {
     const where = `object "${Buffer.from(bytes).toString()}" of bucket "${inBucket}"`;
-    return { file, storedBytes, where, key: [inBucket, bytes] };
+    return referring([inBucket, bytes], where, values);
   });
 };
 
-const parts: Turn = (reader, after) => {
-  const sql = `SELECT owner, number, stored, file FROM parts WHERE (owner, number) > (?, ?)
-    ORDER BY owner, number LIMIT ${PAGE_ROWS}`;
-  const [upload = -1, partNumber = -1] = after;
-  return reader.all<[number, number, number, string | null]>(sql, upload, partNumber).map((row) => {
-    const [owner, number, storedBytes, file] = row;
-    return { file, storedBytes, where: `part ${number} of upload ${owner}`, key: [owner, number] };
+const parts: NextPage = (reader, after) => {
+  const sql = `SELECT owner, number, stored, file, inline, ${HAS_INLINE} FROM parts
+    WHERE (owner, number) > (?, ?) ORDER BY owner, number LIMIT ${PAGE_ROWS}`;
+  const [lastOwner = -1, lastNumber = -1] = after;
+  const rows = reader.all<readonly [number, number, ...BodyValues]>(sql, lastOwner, lastNumber);
+  return rows.map(([owner, number, ...values]) => {
+    return referring([owner, number], `part ${number} of upload ${owner}`, values);
   });
 };
 
-const pieces: Turn = (reader, after) => {
-  const sql = `SELECT list, start, stored, file FROM pieces WHERE (list, start) > (?, ?)
-    ORDER BY list, start LIMIT ${PAGE_ROWS}`;
-  const [last = -1, at = -1] = after;
-  return reader.all<[number, number, number, string | null]>(sql, last, at).map((row) => {
-    const [list, start, storedBytes, file] = row;
-    return { file, storedBytes, where: `byte ${start} of list ${list}`, key: [list, start] };
+const pieces: NextPage = (reader, after) => {
+  const sql = `SELECT list, start, stored, file, inline, ${HAS_INLINE} FROM pieces
+    WHERE (list, start) > (?, ?) ORDER BY list, start LIMIT ${PAGE_ROWS}`;
+  const [lastList = -1, lastStart = -1] = after;
+  const rows = reader.all<readonly [number, number, ...BodyValues]>(sql, lastList, lastStart);
+  return rows.map(([list, start, ...values]) => {
+    return referring([list, start], `byte ${start} of list ${list}`, values);
   });
 };
 
@@ -73,35 +85,71 @@ export class Check {
   }
 
   async run(): Promise<readonly Finding[]> {
-    const findings: Finding[] = [...this.#withoutRow()];
-    const count = this.#reader.one<[number]>(
-      "SELECT (SELECT count(file) FROM records) + (SELECT count(file) FROM parts) + (SELECT count(file) FROM pieces)",
-    );
-    const turns = Math.min(FOLDERS, Math.ceil(((count?.[0] ?? 0) + 1) / FILES_AT_ONCE));
-    const step = Math.ceil(FOLDERS / turns);
+    const findings: Finding[] = [];
+    let files = 0;
+    await this.#visit((row) => {
+      files += row.file === null ? 0 : 1;
+      if (!row.isWhole) {
+        findings.push({ kind: "record-without-body", where: `${row.where}: within the index` });
+      }
+    });
+    const [highest] = this.#reader.one<[number | null]>("SELECT max(id) FROM bodies") ?? [null];
+    for (let id = 0; id <= (highest ?? -1); id += IDS_AT_ONCE) {
+      findings.push(...(await this.#inlineOrphans(id, Math.min(id + IDS_AT_ONCE, (highest ?? 0) + 1))));
+    }
+    const step = Math.ceil(FOLDERS / Math.min(FOLDERS, Math.ceil((files + 1) / FILES_AT_ONCE)));
     for (let folder = 0; folder < FOLDERS; folder += step) {
       findings.push(...(await this.#folders(folder, Math.min(FOLDERS, folder + step))));
     }
     return findings;
   }
 
-  /** Bodies in the index itself, in both directions. */
-  #withoutRow(): Finding[] {
-    const referred = `SELECT inline FROM records UNION ALL SELECT inline FROM parts UNION ALL SELECT inline FROM pieces`;
-    const missing = this.#reader.all<[number]>(
-      `SELECT inline FROM (${referred}) WHERE inline IS NOT NULL AND inline NOT IN (SELECT id FROM bodies) LIMIT 1000`,
-    );
-    const orphans = this.#reader.all<[number]>(
-      `SELECT id FROM bodies WHERE id NOT IN (SELECT inline FROM (${referred}) WHERE inline IS NOT NULL) LIMIT 1000`,
-    );
-    const lists = this.#reader.all<[number]>(
-      "SELECT list FROM records WHERE list IS NOT NULL AND list NOT IN (SELECT id FROM lists) LIMIT 1000",
-    );
-    return [
-      ...missing.map(([id]): Finding => ({ kind: "record-without-body", where: `inline body ${id}` })),
-      ...lists.map(([id]): Finding => ({ kind: "record-without-body", where: `list ${id}` })),
-      ...orphans.map(([id]): Finding => ({ kind: "body-without-record", where: `inline body ${id}` })),
-    ];
+  async #visit(see: (row: Referring) => void): Promise<void> {
+    for (const next of [records, parts, pieces]) {
+      for (let page = next(this.#reader, []); page.length > 0; page = next(this.#reader, page.at(-1)?.key ?? [])) {
+        page.forEach(see);
+        await nextTurn();
+        this.#signal.throwIfAborted();
+      }
+    }
+  }
+
+  /** Rows of bodies with an id in [from, to) to which nothing refers. */
+  async #inlineOrphans(from: number, to: number): Promise<Finding[]> {
+    const suspected = await this.#unmarked(from, to, await this.#marked(from, to));
+    if (suspected.length === 0) {
+      return [];
+    }
+    const marked = await this.#marked(from, to);
+    const orphans = suspected.filter((id) => !isMarked(marked, id - from) && this.#reader.inline(id) !== undefined);
+    return orphans.map((id) => ({ kind: "body-without-record", where: `body ${id} within the index` }));
+  }
+
+  async #marked(from: number, to: number): Promise<Uint8Array> {
+    const marks = new Uint8Array(((to - from) >> 3) + 1);
+    await this.#visit(({ inline }) => {
+      if (inline !== null && inline >= from && inline < to) {
+        const at = (inline - from) >> 3;
+        marks[at] = (marks[at] ?? 0) | (1 << ((inline - from) & 7));
+      }
+    });
+    return marks;
+  }
+
+  async #unmarked(from: number, to: number, marks: Uint8Array): Promise<number[]> {
+    const sql = `SELECT id FROM bodies WHERE id > ? AND id < ? ORDER BY id LIMIT ${PAGE_ROWS}`;
+    const found: number[] = [];
+    let last = from - 1;
+    for (;;) {
+      const page = this.#reader.all<[number]>(sql, last, to);
+      found.push(...page.flatMap(([id]) => (isMarked(marks, id - from) ? [] : [id])));
+      if (page.length < PAGE_ROWS) {
+        return found;
+      }
+      last = page.at(-1)?.[0] ?? to;
+      await nextTurn();
+      this.#signal.throwIfAborted();
+    }
   }
 
   async #folders(from: number, to: number): Promise<Finding[]> {
@@ -120,7 +168,7 @@ export class Check {
     return this.#confirmed(missing, orphans, await this.#referred(from, to));
   }
 
-  async #confirmed(missing: Set<string>, orphans: Set<string>, now: Map<string, Referred>): Promise<Finding[]> {
+  async #confirmed(missing: Set<string>, orphans: Set<string>, now: Map<string, Referring>): Promise<Finding[]> {
     const findings: Finding[] = [];
     for (const file of missing) {
       const still = now.get(file);
@@ -136,26 +184,14 @@ export class Check {
     return findings;
   }
 
-  async #referred(from: number, to: number): Promise<Map<string, Referred>> {
+  async #referred(from: number, to: number): Promise<Map<string, Referring>> {
     const [first, end] = [folderName(from), folderName(to)];
-    const found = new Map<string, Referred>();
-    for (const turn of [records, parts, pieces]) {
-      let after: FileRow["key"] = [];
-      for (;;) {
-        this.#signal.throwIfAborted();
-        const page = turn(this.#reader, after);
-        for (const { file, storedBytes, where } of page) {
-          if (file !== null && file >= first && (to === FOLDERS || file < end)) {
-            found.set(file, { where, storedBytes });
-          }
-        }
-        after = page.at(-1)?.key ?? [];
-        if (page.length < PAGE_ROWS) {
-          break;
-        }
-        await nextTurn();
+    const found = new Map<string, Referring>();
+    await this.#visit((row) => {
+      if (row.file !== null && row.file >= first && (to === FOLDERS || row.file < end)) {
+        found.set(row.file, row);
       }
-    }
+    });
     return found;
   }
 
@@ -181,4 +217,8 @@ export class Check {
       throw error;
     }
   }
+}
+
+function isMarked(marks: Uint8Array, at: number): boolean {
+  return ((marks[at >> 3] ?? 0) & (1 << (at & 7))) !== 0;
 }

@@ -197,6 +197,7 @@ export class Doomed {
   async #remove(files: readonly string[]): Promise<string[]> {
     const gone: string[] = [];
     const left = [...files];
+    const failed = new Map(files.map((file) => [this.#files.folderOf(file), this.#files.failedSyncs(file)]));
     const one = async (): Promise<void> => {
       for (let file = left.pop(); file !== undefined; file = left.pop()) {
         try {
@@ -209,8 +210,8 @@ export class Doomed {
     };
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, files.length) }, one));
     const folders = new Map(gone.map((file) => [this.#files.folderOf(file), file]));
-    for (const file of folders.values()) {
-      await this.#files.syncFolderOf(file);
+    for (const [folder, file] of folders) {
+      await this.#files.syncFolderOf(file, failed.get(folder) ?? 0);
     }
     return gone;
   }

@@ -7,7 +7,7 @@ import type { Doomed, FilePool } from "./doomed.ts";
 import type { BodyOf } from "./operations.ts";
 
 /** 64 KiB of plaintext, sealed: header and at most five tags. */
-export const INLINE_BYTES_MAX = 64 * 1024 + 64 + 5 * 16;
+const INLINE_BYTES_MAX = 64 * 1024 + 64 + 5 * 16;
 const IN_FLIGHT_BYTES = 2 * 1024 * 1024;
 const BLOCK_BYTES = 1024 * 1024;
 const BLOCK_BUFFERS = 512;
@@ -56,6 +56,7 @@ export class FileDraft<Result> implements Draft<Result> {
   #file: string | undefined;
   #descriptor: number | undefined;
   #position = 0;
+  #failedSyncs = 0;
   #pump: Promise<void> | undefined;
   #failure: StorageError | undefined;
   #synced = false;
@@ -135,6 +136,7 @@ export class FileDraft<Result> implements Draft<Result> {
 
   async #create(): Promise<number> {
     this.#file = await this.#tools.pool.take();
+    this.#failedSyncs = this.#tools.files.failedSyncs(this.#file);
     return this.#tools.files.create(this.#file);
   }
 
@@ -150,6 +152,9 @@ export class FileDraft<Result> implements Draft<Result> {
     let buffers = block;
     while (buffers.length > 0) {
       const bytes = await this.#tools.files.disk.write(descriptor, buffers, this.#position);
+      if (bytes === 0 && sizeOf(buffers) > 0) {
+        throw new StorageError("unreachable", "The file system takes no further byte");
+      }
       this.#position += bytes;
       this.#inFlightBytes -= bytes;
       buffers = remainder(buffers, bytes);
@@ -199,7 +204,7 @@ export class FileDraft<Result> implements Draft<Result> {
     }
     try {
       const { files } = this.#tools;
-      await Promise.all([files.disk.datasync(this.#descriptor), files.syncFolderOf(this.#file)]);
+      await Promise.all([files.disk.datasync(this.#descriptor), files.syncFolderOf(this.#file, this.#failedSyncs)]);
       this.#synced = true;
       await this.#close();
     } catch (error) {

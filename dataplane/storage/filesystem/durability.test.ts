@@ -16,15 +16,18 @@ let folder: string;
 let storage: Storage;
 let faults: CommitFaults;
 let failing: Map<keyof Disk, () => Promise<void>>;
+let failingAfter: Map<keyof Disk, () => Promise<void>>;
 let reports: string[];
 
-/** A disk whose next call of one kind can be made to do something first, such as fail. */
+/** A disk whose calls of one kind can be made to do something before or after, such as fail. */
 function createFailingDisk(): Disk {
   const disk = createDisk();
   const failingCall = <Args extends unknown[], Result>(step: keyof Disk, call: (...args: Args) => Promise<Result>) => {
     return async (...args: Args): Promise<Result> => {
       await failing.get(step)?.();
-      return call(...args);
+      const result = await call(...args);
+      await failingAfter.get(step)?.();
+      return result;
     };
   };
   return {
@@ -59,12 +62,14 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "coffer-durability-"));
   faults = new CommitFaults();
   failing = new Map();
+  failingAfter = new Map();
   reports = [];
   storage = await open();
   await storage.createBucket(BUCKET, SIGNAL);
 });
 afterEach(async () => {
   failing.clear();
+  failingAfter.clear();
   faults.set("none");
   await storage.close();
   rmSync(folder, { recursive: true });
@@ -72,6 +77,7 @@ afterEach(async () => {
 
 async function reopen(): Promise<void> {
   failing.clear();
+  failingAfter.clear();
   faults.set("none");
   await storage.close();
   storage = await open();
@@ -196,6 +202,76 @@ describe("a body that cannot be stored", () => {
     await reopen();
     expect(bodyFiles()).toHaveLength(0);
   });
+});
+
+describe.each(["create", "write", "datasync", "syncFolder", "link", "unlink"] as const)(
+  "the step %s of the disk",
+  (step) => {
+    const failed = failWith("EIO");
+    const slow = () => sleep(5);
+
+    it.each(["failed", "failed but persisted", "slow", "aborted half-way"] as const)(
+      "that has %s leaves the old object or the new one, and in the end no file too many",
+      async (fault) => {
+        await put(storage, "a", bytesOf("old", MIB), { envelope: "old" });
+        const from = await put(storage, "from", bytesOf("new", MIB));
+        const controller = new AbortController();
+        const faulty = fault === "failed but persisted" ? failingAfter : failing;
+        const abort = async () => controller.abort(new Error("gone"));
+        faulty.set(step, { failed, "failed but persisted": failed, slow, "aborted half-way": abort }[fault]);
+        const run = async (): Promise<void> => {
+          if (step === "link") {
+            await storage.copy(from, ref("a"), Buffer.from("new"), undefined, controller.signal);
+            return;
+          }
+          const draft = storage.draft(ref("a"), sourceOf("new"), controller.signal);
+          try {
+            await draft.write([bytesOf("new", MIB)]);
+            await draft.commit();
+          } finally {
+            await draft.discard();
+          }
+        };
+        const error = await run().then(
+          () => undefined,
+          (cause: unknown) => cause,
+        );
+        expect(error === undefined).toBe(
+          fault === "slow" || step === "unlink" || (step === "link" && fault === "aborted half-way"),
+        );
+        const found = await get(storage, "a");
+        expect(found?.envelope).toBe(error === undefined ? "new" : "old");
+        expect(found?.bytes.equals(bytesOf(found.envelope, MIB))).toBe(true);
+        failingAfter.clear();
+        await reopen();
+        expect((await get(storage, "a"))?.bytes.equals(bytesOf(found?.envelope ?? "", MIB))).toBe(true);
+        expect(bodyFiles()).toHaveLength(2);
+        expect(await storage.check(SIGNAL)).toEqual([]);
+      },
+    );
+  },
+);
+
+it("a sync of a folder that fails fails all whose files were in it by then", async () => {
+  let syncs = 0;
+  failing.set("syncFolder", async () => {
+    syncs += 1;
+    await sleep(30);
+    if (syncs === 1) {
+      await failWith("EIO")();
+    }
+  });
+  const drafts = ["a", "b", "c", "d"].map((name) => storage.draft(ref(name), sourceOf("e"), SIGNAL));
+  await Promise.all(drafts.map((draft) => draft.write([bytesOf("a", MIB)])));
+  for (let round = 0; bodyFiles().length < drafts.length; round += 1) {
+    expect(round).toBeLessThan(200);
+    await sleep(20);
+  }
+  for (const outcome of await Promise.allSettled(drafts.map((draft) => draft.commit()))) {
+    expect(outcome).toMatchObject({ status: "rejected", reason: rejection("unreachable") });
+  }
+  await Promise.all(drafts.map((draft) => draft.discard()));
+  await put(storage, "a", bytesOf("a", MIB));
 });
 
 type Write = readonly [name: string, run: () => Promise<unknown>];

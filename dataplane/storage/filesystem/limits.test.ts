@@ -108,11 +108,11 @@ describe("a disk at its reserve", () => {
 
 describe("open files", () => {
   it("are bounded: beyond the bound a body waits for no one and is refused", async () => {
-    storage = await openFilesystem({ folder, openFilesMax: 3 });
-    const { draft } = { draft: storage.draft.bind(storage) };
+    const opened = await openFilesystem({ folder, openFilesMax: 3 });
+    storage = opened;
     await storage.createBucket(BUCKET, SIGNAL);
     const entry = await put(storage, "a", bytesOf("a", MIB));
-    const drafts = [1, 2, 3].map((at) => draft(ref(`${at}`), sourceOf("e"), SIGNAL));
+    const drafts = [1, 2, 3].map((at) => opened.draft(ref(`${at}`), sourceOf("e"), SIGNAL));
     for (const open of drafts) {
       await open.write([bytesOf("x", 3 * MIB)]);
     }

@@ -47,6 +47,7 @@ export class Links {
     const pieces = row.list === null ? [] : this.#reader.pieces(row.list, 0, row.storedBytes);
     const sources = row.file === null ? pieces.flatMap(({ file }) => file ?? []) : [row.file];
     const targets: string[] = [];
+    const failed = new Map<string, number>();
     let next = 0;
     const one = async (): Promise<void> => {
       for (let at = next++; at < sources.length; at = next++) {
@@ -54,6 +55,8 @@ export class Links {
         const target = await this.#pool.take();
         targets[at] = target;
         linked.push(target);
+        const folder = this.#files.folderOf(target);
+        failed.set(folder, failed.get(folder) ?? this.#files.failedSyncs(target));
         await this.#linkOne(sources[at] ?? "", target);
       }
     };
@@ -64,8 +67,8 @@ export class Links {
       }
     }
     const folders = new Map(targets.map((target) => [this.#files.folderOf(target), target]));
-    for (const target of folders.values()) {
-      await this.#files.syncFolderOf(target).catch((cause: unknown) => {
+    for (const [folder, target] of folders) {
+      await this.#files.syncFolderOf(target, failed.get(folder) ?? 0).catch((cause: unknown) => {
         throw writeError(cause, target);
       });
     }

@@ -73,7 +73,7 @@ function readFailure(cause: unknown): unknown {
   return new StorageError(isDamage ? "damaged" : "unreachable", message, { cause });
 }
 
-export function entryOf(row: RecordRow, name: string): Entry {
+function entryOf(row: RecordRow, name: string): Entry {
   return {
     ref: { bucket: row.bucket, name },
     version: "",
