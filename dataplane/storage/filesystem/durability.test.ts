@@ -262,7 +262,7 @@ it("a sync of a folder that fails fails all whose files were in it by then", asy
     }
   });
   const drafts = ["a", "b", "c", "d"].map((name) => storage.draft(ref(name), sourceOf("e"), SIGNAL));
-  await Promise.all(drafts.map((draft) => draft.write([bytesOf("a", MIB)])));
+  await Promise.all(drafts.map(async (draft) => draft.write([bytesOf("a", MIB)])));
   for (let round = 0; bodyFiles().length < drafts.length; round += 1) {
     expect(round).toBeLessThan(200);
     await sleep(20);
