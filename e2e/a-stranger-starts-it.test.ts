@@ -4,7 +4,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runShell } from "./clients.ts";
-import { createFolders, ROOT, removeFolders, type Store, type StoreFolders, startStore } from "./harness.ts";
+import { createFolders, ROOT, removeFolders, type Store, type StoreFolders, startStore, waitFor } from "./harness.ts";
 import { isRunning } from "./processes.ts";
 
 describe("npm start", () => {
@@ -84,6 +84,13 @@ describe("npm start", () => {
       ROOT,
     );
     expect(output).toBe("hello\n");
+  });
+
+  test("stops as well when only npm is told to", async () => {
+    const dataPlane = await store.dataPlanePid();
+    process.kill(store.pid, "SIGTERM");
+    await waitFor("the data plane to end", 5000, () => !isRunning(dataPlane));
+    await store.stop();
   });
 });
 

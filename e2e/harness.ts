@@ -126,6 +126,7 @@ export async function startStore(wishes: StoreWishes = {}): Promise<Store> {
     });
   } catch (error) {
     await store.kill();
+    if (wishes.folders === undefined) await removeFolders(folders);
     throw new Error(`${error instanceof Error ? error.message : String(error)}\nIt printed:\n${printed}`);
   }
   return {
