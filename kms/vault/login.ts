@@ -38,8 +38,13 @@ export async function renew(token: Secret, api: VaultApi, signal: AbortSignal): 
 /** What Vault knows of a token. Rejects with Refusal for one that is not valid, or may not ask. */
 export async function lookUp(token: Secret, api: VaultApi, signal: AbortSignal): Promise<Lease> {
   const { data } = await api.read("auth/token/lookup-self", token, signal);
-  return { token, ttlMs: ttlMsOf(data["ttl"]), renewable: data["renewable"] === true };
+  // Whole seconds, so that a token in its last one has none left, like a token that never ends.
+  const isEnding = data["ttl"] === 0 && typeof data["expire_time"] === "string";
+  const ttlMs = isEnding ? LAST_SECOND_MS : ttlMsOf(data["ttl"]);
+  return { token, ttlMs, renewable: data["renewable"] === true };
 }
+
+const LAST_SECOND_MS = 500;
 
 export async function revoke(token: Secret, api: VaultApi, signal: AbortSignal): Promise<void> {
   await api.write("auth/token/revoke-self", {}, { token, repeatable: true }, signal);

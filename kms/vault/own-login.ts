@@ -50,16 +50,6 @@ export function createOwnLogin(auth: LoginAuth, api: VaultApi, timers: Timers): 
     }
   }
 
-  async function isGood(token: Secret, signal: AbortSignal): Promise<boolean> {
-    try {
-      await lookUp(token, api, signal);
-      return true;
-    } catch (error) {
-      if (error instanceof Refusal && error.status === 403) return false;
-      throw error;
-    }
-  }
-
   return {
     async token(signal) {
       const { held } = keeper;
@@ -68,10 +58,12 @@ export function createOwnLogin(auth: LoginAuth, api: VaultApi, timers: Timers): 
     },
 
     async replace(refused, signal) {
+      const sinceMs = keeper.held?.sinceMs ?? Number.NEGATIVE_INFINITY;
+      const isFresh = keeper.held?.token === refused && timers.nowMs() - sinceMs < FRESH_MS;
+      if (isFresh && (await isGood(refused, api, signal))) return undefined;
+      // Others were refused too: whoever was first has logged in.
       const { held } = keeper;
       if (held !== undefined && held.token !== refused) return held.token;
-      const isFresh = held !== undefined && timers.nowMs() - held.sinceMs < FRESH_MS;
-      if (isFresh && (await isGood(refused, signal))) return undefined;
       return (await logInOnce(signal)).token;
     },
 
@@ -83,4 +75,14 @@ export function createOwnLogin(auth: LoginAuth, api: VaultApi, timers: Timers): 
       await revoke(held.token, api, AbortSignal.timeout(REVOKE_TIMEOUT_MS)).catch(() => undefined);
     },
   };
+}
+
+async function isGood(token: Secret, api: VaultApi, signal: AbortSignal): Promise<boolean> {
+  try {
+    await lookUp(token, api, signal);
+    return true;
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 403) return false;
+    throw error;
+  }
 }

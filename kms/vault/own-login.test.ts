@@ -1,0 +1,156 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { codeOf } from "../contract/subject.ts";
+import type { Kms } from "../kms.ts";
+import type { Timers } from "../timers.ts";
+import {
+  createMovableTimers,
+  failureOf,
+  startWorld,
+  tokensNow,
+  tokensSince,
+  type World,
+  wrap,
+} from "./contract/clients.ts";
+import { INSTALL_TIMEOUT_MS, installOpenBao } from "./contract/installed.ts";
+import { makeVaultKey, vaultOptions } from "./contract/keys.ts";
+
+let world: World;
+
+beforeAll(async () => {
+  await installOpenBao();
+  world = await startWorld();
+  await world.bao.admin("POST", "sys/auth/approle", { type: "approle" });
+}, INSTALL_TIMEOUT_MS);
+afterAll(() => world.close());
+
+interface ByRole {
+  readonly kms: Kms;
+  /** With other credentials than the right ones. */
+  reopen(change: object): Kms;
+  setRole(json: object): Promise<void>;
+  readonly policy: string;
+}
+
+/** By a role that may use a new key, unless `role` says otherwise. */
+async function openByRole(role: object = {}, secret: object = {}, timers?: Timers): Promise<ByRole> {
+  const { bao } = world;
+  const key = await makeVaultKey(bao);
+  const path = `auth/approle/role/${key.name}`;
+  const setRole = async (json: object) => void (await bao.admin("POST", path, json));
+  await setRole({ token_policies: [key.dataPlane], ...role });
+  const roleId = (await bao.admin("GET", `${path}/role-id`)).data["role_id"];
+  const secretId = (await bao.admin("POST", `${path}/secret-id`, secret)).data["secret_id"];
+  const reopen = (change: object) => {
+    const auth = { appRole: { roleId, secretId, mountPath: "approle", ...change } };
+    return world.open(vaultOptions(bao, key.name, { auth }), timers === undefined ? {} : { timers });
+  };
+  return { kms: reopen({}), reopen, setRole, policy: key.dataPlane };
+}
+
+async function wrapForAWhile(kms: Kms, forMs: number): Promise<number> {
+  const endsMs = Date.now() + forMs;
+  let count = 0;
+  for (; Date.now() < endsMs; count += 1) {
+    await wrap(kms);
+    await sleep(50);
+  }
+  return count;
+}
+
+describe.concurrent("as time passes an AppRole", () => {
+  test("prolongs its token instead of logging in, where it may log in only once", async () => {
+    const { kms } = await openByRole({ token_ttl: "1s", token_max_ttl: "1h" }, { num_uses: 1 });
+    await wrap(kms);
+    await sleep(2_500);
+    await expect(wrap(kms)).resolves.toBeDefined();
+  });
+
+  test("logs in anew before a token reaches its greatest age, so that no call ever fails", async () => {
+    const { kms } = await openByRole({ token_ttl: "1s", token_max_ttl: "2s" });
+    expect(await wrapForAWhile(kms, 4_500)).toBeGreaterThan(20);
+  });
+
+  test("logs in anew for tokens that cannot be prolonged", async () => {
+    const { kms } = await openByRole({ token_ttl: "1s", token_type: "batch" });
+    expect(await wrapForAWhile(kms, 2_500)).toBeGreaterThan(10);
+  });
+
+  test("logs in when it is asked after its token has ended while nothing could be prolonged", async () => {
+    const { kms } = await openByRole({ token_ttl: "1s", token_num_uses: 3 });
+    await wrap(kms);
+    await sleep(1_500);
+    await expect(wrap(kms)).resolves.toBeDefined();
+  });
+});
+
+describe("an AppRole", () => {
+  test("logs in once, however many calls begin at the same time", async () => {
+    const { kms } = await openByRole();
+    const before = await tokensNow(world.bao);
+    await Promise.all(Array.from({ length: 20 }, () => wrap(kms)));
+    expect(await tokensSince(world.bao, before)).toHaveLength(1);
+  });
+
+  test("goes on when the caller that began the login has left", async () => {
+    const { kms } = await openByRole();
+    const leaving = new AbortController();
+    const left = wrap(kms, leaving.signal);
+    const staying = wrap(kms);
+    leaving.abort(new Error("gone"));
+    await expect(left).rejects.toThrow("gone");
+    await expect(staying).resolves.toBeDefined();
+  });
+
+  test("logs in anew at once after its token was revoked, once for all who are refused", async () => {
+    const { kms } = await openByRole();
+    const before = await tokensNow(world.bao);
+    await wrap(kms);
+    const [accessor] = await tokensSince(world.bao, before);
+    await world.bao.admin("POST", "auth/token/revoke-accessor", { accessor });
+    const revoked = await tokensNow(world.bao);
+    await Promise.all(Array.from({ length: 10 }, () => wrap(kms)));
+    expect(await tokensSince(world.bao, revoked)).toHaveLength(1);
+  });
+
+  test("that lacks a permission is denied, without a login for every call", async () => {
+    const { kms } = await openByRole({ token_policies: ["default"] });
+    const before = await tokensNow(world.bao);
+    for (let count = 0; count < 5; count += 1) expect(await codeOf(wrap(kms))).toBe("denied");
+    expect(await tokensSince(world.bao, before)).toHaveLength(1);
+  });
+
+  test("that gets the permission later works a minute after its login", async () => {
+    const timers = createMovableTimers();
+    const { kms, setRole, policy } = await openByRole({ token_policies: ["default"] }, {}, timers);
+    expect(await codeOf(wrap(kms))).toBe("denied");
+    await setRole({ token_policies: [policy] });
+    expect(await codeOf(wrap(kms))).toBe("denied");
+    timers.forward(61_000);
+    await expect(wrap(kms)).resolves.toBeDefined();
+  });
+
+  const wrong: Readonly<Record<string, object>> = {
+    "a wrong secret id": { secretId: "wrong" },
+    "a wrong role id": { roleId: "wrong" },
+    "an auth method that is mounted elsewhere": { mountPath: "no-such-mount" },
+  };
+  test.each(Object.entries(wrong))(
+    "with %s fails by its credentials, and shows nothing of them",
+    async (_what, change) => {
+      const { reopen } = await openByRole();
+      const error = await failureOf(wrap(reopen(change)));
+      expect(error).toMatchObject({ name: "KmsError", code: "credentials" });
+      expect((error as Error).message).toMatch(/^Vault refuses the login by AppRole \(status 40[034]\)$/);
+    },
+  );
+
+  test("gives its token back when the Kms is closed", async () => {
+    const { kms } = await openByRole();
+    const before = await tokensNow(world.bao);
+    await wrap(kms);
+    expect(await tokensSince(world.bao, before)).toHaveLength(1);
+    await kms.close();
+    expect(await tokensSince(world.bao, before)).toHaveLength(0);
+  });
+});
