@@ -86,7 +86,10 @@ describe("planProvider()", () => {
       "Back up secrets/local-key-ring/ring.json",
     );
     expect(planned.status).toMatchObject({ key: key("1"), usedBy: { buckets: 2 }, observedGeneration: 3 });
-    expect(planned.events).toEqual([{ type: "Normal", reason: "Ready", message: "ready with key version 1" }]);
+    expect(planned.events).toMatchObject([
+      { type: "Normal", reason: "KeyRingCreated", message: expect.stringContaining("back it up") },
+      { type: "Normal", reason: "Ready", message: "ready with key version 1" },
+    ]);
   });
 
   test("changes nothing when it is asked again", () => {

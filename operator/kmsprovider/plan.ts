@@ -87,6 +87,7 @@ export function planProvider(observed: ObservedProvider, now: Date): ProviderPla
     actions: actionsOf(observed, standing, rotation),
     status: next,
     events: [
+      ...ringNotices(observed, standing),
       ...(rotation?.events ?? []),
       ...rotationNotices(status.conditions, rotation),
       ...readyNotices(status.conditions, conditions, readyWords),
@@ -165,9 +166,14 @@ function probeVerdicts({ provider, probe, ringPlace }: ObservedProvider, key: { 
   if (probe.outcome === "different") {
     return [reachable, no("KeyUsable", "ProbeMismatch", "The KMS gave back another key than it was given")];
   }
-  const isOurs = provider.spec.type === "Local" && provider.spec.local?.keySecretRef === undefined;
-  const backUp = isOurs ? `. Back up ${ringPlace} (key ring ${key.id}): without it nothing can be decrypted` : "";
+  const backUp = isOwnRing(provider)
+    ? `. Back up ${ringPlace} (key ring ${key.id}): without it nothing can be decrypted`
+    : "";
   return [reachable, yes("KeyUsable", "KeyVerified", `A key was wrapped and unwrapped${backUp}`)];
+}
+
+function isOwnRing({ spec }: KmsProvider): boolean {
+  return spec.type === "Local" && spec.local?.keySecretRef === undefined;
 }
 
 /** What a KMS could not do, as the condition that a person looks at. */
@@ -284,6 +290,13 @@ function actionsOf({ provider }: ObservedProvider, found: Standing, rotation: Ro
     actions.push({ kind: "rotate", provider: name, ifVersion: rotation.rotateFrom });
   }
   return actions;
+}
+
+/** Told once, when the ring is seen for the first time: only a person can keep a copy of it. */
+function ringNotices({ provider, ringPlace }: ObservedProvider, { usable }: Standing): Notice[] {
+  if (usable === undefined || provider.status.key !== undefined || !isOwnRing(provider)) return [];
+  const message = `its key ring is ${ringPlace}: back it up, without it nothing can be decrypted`;
+  return [{ type: "Normal", reason: "KeyRingCreated", message }];
 }
 
 /** A rotation that cannot be, or failed, leaves the provider ready; it is told all the same. */
