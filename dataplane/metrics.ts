@@ -27,6 +27,17 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  return {
+    print: () => registry.metrics(),
+    contentType: registry.contentType,
+    ...requestMetrics(registers),
+    ...kmsMetrics(registers),
+    ...configMetrics(registers),
+    ...auditMetrics(registers),
+  };
+}
+
+function requestMetrics(registers: Registry[]): Pick<Metrics, "request" | "bytes" | "inFlight"> {
   const requests = new Counter({
     name: "coffer_requests_total",
     help: "Finished requests by protocol, operation and HTTP status.",
@@ -47,7 +58,17 @@ export function createMetrics(): Metrics {
     registers,
   });
   const inFlight = new Gauge({ name: "coffer_requests_in_flight", help: "Requests being served.", registers });
-  const kmsCalls = new Histogram({
+  const movedIn = moved.labels("in");
+  const movedOut = moved.labels("out");
+  return {
+    request: keepChildren(requests, seconds),
+    bytes: (direction, count) => (direction === "in" ? movedIn : movedOut).inc(count),
+    inFlight: (change) => inFlight.inc(change),
+  };
+}
+
+function kmsMetrics(registers: Registry[]): Pick<Metrics, "kmsCall" | "kmsBreaker"> {
+  const calls = new Histogram({
     name: "coffer_kms_call_seconds",
     help: "Calls to a KMS by provider, action and outcome.",
     labelNames: ["provider", "action", "outcome"],
@@ -60,6 +81,13 @@ export function createMetrics(): Metrics {
     labelNames: ["provider"],
     registers,
   });
+  return {
+    kmsCall: (provider, action, outcome, took) => calls.labels(provider, action, outcome).observe(took),
+    kmsBreaker: (provider, state) => breaker.labels(provider).set(BREAKER_STATES[state]),
+  };
+}
+
+function configMetrics(registers: Registry[]): Pick<Metrics, "configLoaded" | "configRefused"> {
   const revision = new Gauge({
     name: "coffer_config_revision",
     help: "Revision of the loaded configuration.",
@@ -75,35 +103,27 @@ export function createMetrics(): Metrics {
     help: "Configuration documents that were refused; the last good one stays.",
     registers,
   });
-  const tampered = new Counter({
-    name: "coffer_tamper_total",
-    help: "Reads of something stored that did not authenticate.",
-    registers,
-  });
-  const auditLost = new Counter({
-    name: "coffer_audit_write_failures_total",
-    help: "Failed writes of audit lines; they are kept and tried again.",
-    registers,
-  });
-  const children = keepChildren(requests, seconds);
-  const movedIn = moved.labels("in");
-  const movedOut = moved.labels("out");
   return {
-    print: () => registry.metrics(),
-    contentType: registry.contentType,
-    request: children,
-    bytes: (direction, count) => (direction === "in" ? movedIn : movedOut).inc(count),
-    inFlight: (change) => inFlight.inc(change),
-    kmsCall: (provider, action, outcome, took) => kmsCalls.labels(provider, action, outcome).observe(took),
-    kmsBreaker: (provider, state) => breaker.labels(provider).set(BREAKER_STATES[state]),
     configLoaded(loadedRevision, atSeconds) {
       revision.set(loadedRevision);
       loadedAt.set(atSeconds);
     },
     configRefused: () => refused.inc(),
-    tamper: () => tampered.inc(),
-    auditLost: () => auditLost.inc(),
   };
+}
+
+function auditMetrics(registers: Registry[]): Pick<Metrics, "tamper" | "auditLost"> {
+  const tampered = new Counter({
+    name: "coffer_tamper_total",
+    help: "Reads of something stored that did not authenticate.",
+    registers,
+  });
+  const lost = new Counter({
+    name: "coffer_audit_write_failures_total",
+    help: "Failed writes of audit lines; they are kept and tried again.",
+    registers,
+  });
+  return { tamper: () => tampered.inc(), auditLost: () => lost.inc() };
 }
 
 /** Looking a child up by its labels costs more than counting; operations and statuses are few. */

@@ -48,6 +48,43 @@ interface Published {
 }
 
 export function createLive(openKms: OpenKms, onCloseFailure: (error: unknown) => void): Live {
+  const published = createPublished(onCloseFailure);
+  let queue: Promise<unknown> = Promise.resolve();
+
+  async function publish(config: DataPlaneConfig, signal: AbortSignal): Promise<Snapshot> {
+    const { kms, openFailures, opened } = await openAll(config, published.current(), openKms, signal);
+    const snapshot: Snapshot = {
+      config,
+      hash: configHash(config),
+      credentials: credentialsOf(config),
+      buckets: new Map(config.buckets.map((bucket) => [bucket.name, bucket])),
+      providers: new Map(config.providers.map((provider) => [provider.name, provider])),
+      kms,
+      openFailures,
+    };
+    published.replace(snapshot, opened);
+    return snapshot;
+  }
+
+  return {
+    enter: published.enter,
+    leave: published.leave,
+    peek: () => published.current()?.snapshot,
+    async offer(document, signal) {
+      const config = parseConfig(document);
+      const next = queue.then(() => publish(config, signal));
+      queue = next.catch(() => undefined);
+      return next;
+    },
+    async close() {
+      await queue;
+      await published.close();
+    },
+  };
+}
+
+/** Counts who works with which snapshot, and who uses which client. */
+function createPublished(onCloseFailure: (error: unknown) => void) {
   let current: Published | undefined;
   const bySnapshot = new Map<Snapshot, Published>();
   const closing = new Set<Promise<void>>();
@@ -68,80 +105,55 @@ export function createLive(openKms: OpenKms, onCloseFailure: (error: unknown) =>
     if (published.calls === 0) release(published);
   }
 
-  async function openAll(config: DataPlaneConfig, signal: AbortSignal) {
-    const before = new Map(current?.opened.map((opened) => [opened.key, opened]));
-    const beforeByName = new Map<string, OpenedKms>();
-    for (const [name, kms] of current?.snapshot.kms ?? []) {
-      const opened = current?.opened.find((candidate) => candidate.kms === kms);
-      if (opened !== undefined) beforeByName.set(name, opened);
-    }
-    const kms = new Map<string, Kms>();
-    const openFailures = new Map<string, string>();
-    const used = new Set<OpenedKms>();
-    for (const entry of config.providers) {
-      const key = providerKey(entry);
-      let opened = before.get(key);
-      if (opened === undefined) {
-        try {
-          opened = { key, kms: await openKms(entry, signal), users: 0 };
-        } catch (error) {
-          openFailures.set(entry.name, error instanceof Error ? error.message : "cannot be opened");
-          opened = beforeByName.get(entry.name);
-        }
-      }
-      if (opened === undefined) continue;
-      kms.set(entry.name, opened.kms);
-      used.add(opened);
-    }
-    return { kms, openFailures, opened: [...used] };
-  }
-
-  let queue: Promise<unknown> = Promise.resolve();
-  function offer(document: unknown, signal: AbortSignal): Promise<Snapshot> {
-    const config = parseConfig(document);
-    const next = queue.then(async () => {
-      const { kms, openFailures, opened } = await openAll(config, signal);
-      const snapshot: Snapshot = {
-        config,
-        hash: configHash(config),
-        credentials: credentialsOf(config),
-        buckets: new Map(config.buckets.map((bucket) => [bucket.name, bucket])),
-        providers: new Map(config.providers.map((provider) => [provider.name, provider])),
-        kms,
-        openFailures,
-      };
-      const published: Published = { snapshot, opened, calls: 0, superseded: false };
-      for (const one of opened) one.users += 1;
-      bySnapshot.set(snapshot, published);
-      const previous = current;
-      current = published;
-      if (previous !== undefined) retire(previous);
-      return snapshot;
-    });
-    queue = next.catch(() => undefined);
-    return next;
-  }
-
   return {
-    enter() {
+    current: () => current,
+    replace(snapshot: Snapshot, opened: readonly OpenedKms[]): void {
+      for (const one of opened) one.users += 1;
+      const previous = current;
+      current = { snapshot, opened, calls: 0, superseded: false };
+      bySnapshot.set(snapshot, current);
+      if (previous !== undefined) retire(previous);
+    },
+    enter(): Snapshot {
       if (current === undefined) throw new Error("no configuration has been published yet");
       current.calls += 1;
       return current.snapshot;
     },
-    leave(snapshot) {
+    leave(snapshot: Snapshot): void {
       const published = bySnapshot.get(snapshot);
       if (published === undefined) throw new Error("left a snapshot more often than it was entered");
       published.calls -= 1;
       if (published.superseded && published.calls === 0) release(published);
     },
-    peek: () => current?.snapshot,
-    offer: async (document, signal) => offer(document, signal),
-    async close() {
-      await queue;
+    async close(): Promise<void> {
       if (current !== undefined) retire(current);
       await Promise.all(closing);
     },
   };
+}
+
+/** Opens what is new; what did not change is taken from the snapshot before, and so is what cannot be opened now. */
+async function openAll(config: DataPlaneConfig, current: Published | undefined, openKms: OpenKms, signal: AbortSignal) {
+  const before = new Map(current?.opened.map((opened) => [opened.key, opened]));
+  const kms = new Map<string, Kms>();
+  const openFailures = new Map<string, string>();
+  const used = new Set<OpenedKms>();
+  for (const entry of config.providers) {
+    const key = providerKey(entry);
+    let opened = before.get(key);
+    if (opened === undefined) {
+      try {
+        opened = { key, kms: await openKms(entry, signal), users: 0 };
+      } catch (error) {
+        openFailures.set(entry.name, error instanceof Error ? error.message : "cannot be opened");
+        opened = current?.opened.find((candidate) => candidate.kms === current.snapshot.kms.get(entry.name));
+      }
+    }
+    if (opened === undefined) continue;
+    kms.set(entry.name, opened.kms);
+    used.add(opened);
+  }
+  return { kms, openFailures, opened: [...used] };
 }
 
 /** Two entries with one key may share one client. */
