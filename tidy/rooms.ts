@@ -301,6 +301,14 @@ export const ROOMS: readonly Room[] = [
     doors: {},
     packages: ["@aws-sdk/client-s3", "@aws-sdk/lib-storage", "@aws-sdk/s3-request-presigner", "vitest"],
   },
+  {
+    // Clients and the network: what it starts, it starts as a user would.
+    name: "bench/",
+    files: /^bench\//,
+    imports: [],
+    doors: {},
+    packages: [],
+  },
   { name: "tidy/", files: /^tidy(\/|\.)/, imports: [], doors: {}, packages: [] },
   { name: "settings", files: /^(vitest|e2e)\.config\.ts$/, imports: [], doors: {}, packages: ["vitest"] },
 ];
@@ -325,17 +333,17 @@ export const TEST_DOORS =
 
 /** Modules of Node that reach out of the process, start another one or keep data: who may. */
 export const GUARDED_BUILTINS: Readonly<Record<string, RegExp>> = {
-  "node:child_process": /^(operator\/local\/|e2e\/)/,
+  "node:child_process": /^(operator\/local\/|e2e\/|bench\/)/,
   "node:cluster": /^$/,
   "node:dgram": /^$/,
-  "node:http": /^(dataplane\/(http|s3|rest|admin)\/|kms\/vault\/|e2e\/)/,
+  "node:http": /^(dataplane\/(http|s3|rest|admin)\/|kms\/vault\/|e2e\/|bench\/)/,
   "node:https": /^kms\/vault\//,
   "node:inspector": /^$/,
-  "node:net": /^(dataplane\/(http|storage\/filesystem)\/|operator\/local\/|e2e\/)/,
+  "node:net": /^(dataplane\/(http|storage\/filesystem)\/|operator\/local\/|e2e\/|bench\/)/,
   "node:sqlite": /^(dataplane\/storage\/filesystem\/|operator\/local\/lock\.|e2e\/)/,
   "node:tls": /^kms\/vault\//,
   "node:vm": /^$/,
-  "node:worker_threads": /^dataplane\/(storage\/filesystem|objects)\//,
+  "node:worker_threads": /^(dataplane\/(storage\/filesystem|objects)\/|bench\/)/,
 };
 
 /** Decides without a clock, a timer, randomness or a file of its own; whoever calls it brings them. */
