@@ -27,10 +27,30 @@ const COMPLETE = {
 };
 const PARTS = [{ partNumber: 1, etag: "x", checksums: new Map() }];
 
-/** Every method, with the one permission that it needs. */
+const COPY = {
+  source: getWanted().conditions,
+  headers: undefined,
+  tags: undefined,
+  encryption: putWanted().encryption,
+  conditions: COMPLETE.conditions,
+  checksum: undefined,
+};
+
+/** Every method, with the permissions that it needs. */
 const METHODS: {
-  readonly [Name in keyof ObjectStore]: [Permission, (objects: ObjectStore, call: Call) => Promise<unknown>];
+  readonly [Name in keyof ObjectStore]: [
+    Permission | readonly Permission[],
+    (objects: ObjectStore, call: Call) => Promise<unknown>,
+  ];
 } = {
+  copy: [["Read", "Write"], (objects, call) => objects.copy(call, PHOTO, { ...PHOTO, name: "copy" }, COPY)],
+  copyPart: [
+    ["Read", "Write"],
+    (objects, call) =>
+      objects.copyPart(call, PHOTO, { ...UPLOAD, partNumber: 1 }, { source: COPY.source, range: undefined }),
+  ],
+  change: ["Write", (objects, call) => objects.change(call, PHOTO, { kind: "tags", tags: new Map() })],
+  storedParts: ["Read", (objects, call) => objects.storedParts(call, PHOTO, getWanted().conditions)],
   put: ["Write", (objects, call) => objects.put(call, PHOTO, bodyOf(plainBytes(1)), putWanted())],
   get: ["Read", (objects, call) => objects.get(call, PHOTO, getWanted())],
   head: ["Read", (objects, call) => objects.head(call, PHOTO, getWanted())],
@@ -44,7 +64,7 @@ const METHODS: {
   rewrap: ["Write", (objects, call) => objects.rewrap(call, "photos", undefined)],
   uploads: ["List", (objects, call) => objects.uploads(call, "photos", EVERY)],
 };
-const ROWS = Object.entries(METHODS).map(([name, [permission, run]]) => [name, permission, run] as const);
+const ROWS = Object.entries(METHODS).map(([name, [needed, run]]) => [name, [needed].flat(), run] as const);
 const ALL: readonly Permission[] = ["Read", "Write", "List", "Delete"];
 
 function ended(principal: Principal): Principal {
@@ -58,10 +78,12 @@ function ofMusic(principal: Principal): Principal {
   return { kind: "credential", credential: { ...principal.credential, bucket: "music" } };
 }
 
-describe.each(ROWS)("%s()", (name, permission, run) => {
+describe.each(ROWS)("%s()", (name, permissions, run) => {
   const refused: readonly (readonly [string, Principal])[] = [
     ["may nothing", credentialWith()],
-    ["may all but this", credentialWith(...ALL.filter((one) => one !== permission))],
+    ...permissions.map(
+      (missing) => [`may all but ${missing}`, credentialWith(...ALL.filter((one) => one !== missing))] as const,
+    ),
     ["did not sign", { kind: "anonymous" }],
     ["has ended", ended(credentialWith(...ALL))],
     ["belongs to another bucket", ofMusic(credentialWith(...ALL))],
@@ -75,11 +97,13 @@ describe.each(ROWS)("%s()", (name, permission, run) => {
     expect(await state(world)).toEqual(before);
   });
 
-  test("does what it should for who has just this permission", async () => {
+  test("does what it should for who has just these permissions", async () => {
     const world = await createWorld(localKey());
     await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(1)), putWanted());
-    const code = await codeOf(run(world.objects, callOf(world, { principal: credentialWith(permission) })));
-    expect(code).toBe(["putPart", "completeUpload", "abortUpload", "parts"].includes(name) ? "NoSuchUpload" : "done");
+    const code = await codeOf(run(world.objects, callOf(world, { principal: credentialWith(...permissions) })));
+    expect(code).toBe(
+      ["putPart", "copyPart", "completeUpload", "abortUpload", "parts"].includes(name) ? "NoSuchUpload" : "done",
+    );
   });
 
   test("knows no bucket that the configuration does not have, or that is being emptied", async () => {

@@ -2,14 +2,14 @@
  * Where the bytes of a stored body lie, and under which key: the data key by its mode, the part list where there is one,
  * and the check that the stored length is exactly the one that was sealed, before anything of it is read.
  */
-import { createSecretKey } from "node:crypto";
+import { createSecretKey, KeyObject } from "node:crypto";
 import { openDataKey } from "../../envelope/datakey.ts";
 import { isPlaintextHead, type SealedKey, ZERO_ID } from "../../envelope/envelope.ts";
 import { EnvelopeError } from "../../envelope/failure.ts";
 import { type Key, parseHead } from "../../envelope/head.ts";
 import { openPartList, type PlacedPart, placeParts, splitFooter } from "../../envelope/parts.ts";
 import { sealedBytes } from "../../envelope/sizes.ts";
-import type { Call } from "../call.ts";
+import type { Call, ChecksumAlgorithm } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { Failure } from "../failure.ts";
 import type { OpenedObject } from "./opened.ts";
@@ -21,6 +21,14 @@ export interface OpenedBody {
   readonly object: OpenedObject;
   readonly dataKey: Key;
   readonly parts: readonly PlacedPart[];
+  /** What each part was summed by when it was uploaded. */
+  readonly partsSummedBy: ChecksumAlgorithm | undefined;
+}
+
+/** Plaintext parts have no number of their own: they count from 1. */
+export function partNumberOf({ index, entry }: PlacedPart): number {
+  const numbered = isPlaintextHead(entry.head) ? 0 : parseHead(entry.head, "a part").partNumber;
+  return numbered === 0 ? index + 1 : numbered;
 }
 
 /** Throws EnvelopeError, StorageError ("changed") or Failure. Asks the KMS only where the data key is wrapped by it. */
@@ -28,13 +36,16 @@ export async function openBody(room: Room, call: Call, bucket: BucketEntry, obje
   const dataKey = await openKey(room, call, bucket, object);
   const { bodyHead, sizeBytes } = object.contents;
   if (bodyHead === undefined) return openFooter(room, call, object, dataKey);
-  if (!isPartListHead(bodyHead)) return { object, dataKey, parts: [onePiece(object, bodyHead, sizeBytes)] };
+  if (!isPartListHead(bodyHead)) {
+    return { object, dataKey, parts: [onePiece(object, bodyHead, sizeBytes)], partsSummedBy: undefined };
+  }
   const tail = await room.storage.tail(object.entry, call.signal);
   const list = openPartList(tail, bodyHead, dataKey, object.bodyId);
   if (list.sizeBytes !== sizeBytes) {
     throw new EnvelopeError("Tampered", "The part list has another size than the envelope");
   }
-  return { object, dataKey, parts: placeParts(list, object.entry.storedBytes, 0) };
+  const partsSummedBy = list.parts.checksumAlgorithm;
+  return { object, dataKey, parts: placeParts(list, object.entry.storedBytes, 0), partsSummedBy };
 }
 
 /** What an answer without bytes needs: opens the part list only where the envelope does not say all. */
@@ -58,7 +69,9 @@ async function openFooter(room: Room, call: Call, object: OpenedObject, dataKey:
   const list = openPartList(partList, undefined, dataKey, bodyId);
   const { sizeBytes, etag, checksums } = list;
   const whole = { ...contents, sizeBytes, etag: contents.etag ?? etag, checksums: contents.checksums ?? checksums };
-  return { object: { ...object, contents: whole }, dataKey, parts: placeParts(list, entry.storedBytes, footerBytes) };
+  const partsSummedBy = list.parts.checksumAlgorithm;
+  const parts = placeParts(list, entry.storedBytes, footerBytes);
+  return { object: { ...object, contents: whole }, dataKey, parts, partsSummedBy };
 }
 
 /** A body in one piece as a list of one part; `Tampered` if its stored length is not the one that was sealed. */
@@ -98,6 +111,17 @@ export async function openKey(room: Room, call: Call, bucket: BucketEntry, seale
       return kept(openDataKey(key.segment, other.key, key.bucketKeyId, sealed.bodyId));
     }
   }
+}
+
+/** The same in bytes of their own, for who seals it anew and then zeroes them. */
+export async function openKeyBytes(
+  room: Room,
+  call: Call,
+  bucket: BucketEntry,
+  sealed: SealedDataKey,
+): Promise<Uint8Array> {
+  const key = await openKey(room, call, bucket, sealed);
+  return key instanceof KeyObject ? Uint8Array.from(key.export()) : Uint8Array.from(key);
 }
 
 /** What an envelope says of its data key. */

@@ -27,32 +27,58 @@ export interface Encryption {
 }
 
 /** What was decided, before any key is asked for. */
-interface Decision {
+export interface Decision {
   readonly mode: "plaintext" | "bucket" | "object";
   readonly shown: StoredShown;
+  readonly shape: PartShape;
+  /** Whichever suite is faster here: a body that is sealed already may keep its own. */
+  readonly anySuite: boolean;
+  readonly context: ReadonlyMap<string, string> | undefined;
 }
 
-/** Asks keys/ for what the decision needs: no KMS call in mode `bucket` while the bucket key is cached. */
+/** For a new body. No KMS call in mode `bucket` while the bucket key is cached. */
 export async function planEncryption(
   room: Room,
   call: Call,
   bucket: BucketEntry,
   wanted: EncryptionWanted,
 ): Promise<Encryption> {
+  const decision = await decideEncryption(room, call, bucket, wanted);
+  return encryptUnder(room, call, bucket, decision, freshBytes(16), freshBytes(32));
+}
+
+/** By the first that speaks: the request, the bucket's setting, its configuration. Asks for no key. */
+export async function decideEncryption(
+  room: Room,
+  call: Call,
+  bucket: BucketEntry,
+  wanted: EncryptionWanted,
+): Promise<Decision> {
   checkWanted(bucket, writingKmsKeyId(call, bucket), wanted);
   const shown = wanted.shown ?? (await room.shownByDefault(call, bucket));
-  const decision = decide(bucket, wanted, shown);
+  const { mode, shown: stored } = decide(bucket, wanted, shown);
+  const shape = shapeOf(bucket, mode);
+  return { mode, shown: stored, shape, anySuite: bucket.algorithm === "Auto", context: wanted.context };
+}
+
+/** A body's data key, new or that of a body which stays, held as was decided. */
+export async function encryptUnder(
+  room: Room,
+  call: Call,
+  bucket: BucketEntry,
+  decision: Decision,
+  bodyId: Uint8Array,
+  dataKey: Uint8Array,
+): Promise<Encryption> {
+  const { mode, shape, shown, context } = decision;
   const bucketKey = await room.keys.current(call, bucket);
-  const dataKey = freshBytes(32);
-  const bodyId = freshBytes(16);
-  const { context } = wanted;
   const sealedKey = await sealKey();
-  return { bucketKey, bodyId, dataKey, sealedKey, shape: shapeOf(bucket, decision), shown: decision.shown, context };
+  return { bucketKey, bodyId, dataKey, sealedKey, shape, shown, context };
 
   async function sealKey(): Promise<SealedKey> {
-    if (decision.mode !== "object") return { mode: decision.mode, dataKey };
+    if (mode !== "object") return { mode, dataKey };
     const request = Object.fromEntries(context ?? []);
-    return { mode: "object", wrapped: await room.keys.wrapDataKey(call, bucket, dataKey, bodyId, request) };
+    return { mode, wrapped: await room.keys.wrapDataKey(call, bucket, dataKey, bodyId, request) };
   }
 }
 
@@ -75,7 +101,11 @@ function checkWanted(bucket: BucketEntry, kmsKeyId: string | undefined, wanted: 
   }
 }
 
-function decide(bucket: BucketEntry, wanted: EncryptionWanted, shown: "AES256" | "aws:kms" | "none"): Decision {
+function decide(
+  bucket: BucketEntry,
+  wanted: EncryptionWanted,
+  shown: "AES256" | "aws:kms" | "none",
+): Pick<Decision, "mode" | "shown"> {
   if (shown === "none") {
     if (bucket.allowPlaintext) return { mode: "plaintext", shown: "nothing" };
     return { mode: bucket.keyMode, shown: "aws:kms" };
@@ -85,7 +115,7 @@ function decide(bucket: BucketEntry, wanted: EncryptionWanted, shown: "AES256" |
   return { mode: bucket.keyMode, shown };
 }
 
-function shapeOf(bucket: BucketEntry, { mode }: Decision): PartShape {
+function shapeOf(bucket: BucketEntry, mode: Decision["mode"]): PartShape {
   if (mode === "plaintext") return undefined;
   const suite = bucket.algorithm === "Auto" ? fasterSuite() : bucket.algorithm;
   return { suite, chunkLog2: Math.log2(bucket.chunkBytes) };

@@ -6,6 +6,7 @@ import {
   callOf,
   codeOf,
   createWorld,
+  getWanted,
   PHOTO,
   plainBytes,
   putWanted,
@@ -44,6 +45,16 @@ async function upload(world: World): Promise<Upload> {
   return { ref, parts: [{ partNumber: 1, etag, checksums: new Map() }] };
 }
 
+const SOURCE = { ...PHOTO, name: "source" };
+const COPY = {
+  source: getWanted().conditions,
+  headers: undefined,
+  tags: undefined,
+  encryption: putWanted().encryption,
+  conditions: CONDITIONS,
+  checksum: undefined,
+};
+
 const put = (world: World) => world.objects.put(callOf(world), PHOTO, bodyOf(NEW), putWanted());
 const remove = (world: World) => world.objects.remove(callOf(world), PHOTO, { ifMatch: undefined });
 
@@ -65,6 +76,12 @@ const STEPS: readonly (readonly [Write, "old" | "new" | "gone", (world: World, b
       (world, { ref }) => world.objects.putPart(callOf(world), { ...ref, partNumber: 2 }, bodyOf(NEW)),
     ],
     ["complete", "new", (world, { ref, parts }) => world.objects.completeUpload(callOf(world), ref, parts, COMPLETE)],
+    ["copy", "new", (world) => world.objects.copy(callOf(world), SOURCE, PHOTO, COPY)],
+    [
+      "update",
+      "old",
+      (world) => world.objects.change(callOf(world), PHOTO, { kind: "tags", tags: new Map([["a", "1"]]) }),
+    ],
     ["abort", "old", (world, { ref }) => world.objects.abortUpload(callOf(world), ref)],
   ];
 
@@ -72,6 +89,7 @@ describe.each(FAULTS)("a step of the storage that is %s", (fault: Fault) => {
   test.each(STEPS)("at %s leaves the old object or the new, whole, and can be repeated", async (step, after, run) => {
     const { world, plan } = await createFaulty();
     await world.objects.put(callOf(world), PHOTO, bodyOf(OLD), putWanted());
+    await world.objects.put(callOf(world), SOURCE, bodyOf(NEW), putWanted());
     const before = await upload(world);
     plan.next(step, fault);
     const code = await codeOf(run(world, before));

@@ -1,12 +1,10 @@
 /** Answers one object, whole or in part, with its bytes or without: nothing before envelope, length and first chunk have held. */
-import { isPlaintextHead } from "../../envelope/envelope.ts";
-import { parseHead } from "../../envelope/head.ts";
 import { admit } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { Failure } from "../failure.ts";
 import type { ObjectRef } from "../storage/storage.ts";
-import { completeContents, type OpenedBody, openBody } from "./bodies.ts";
+import { completeContents, type OpenedBody, openBody, partNumberOf } from "./bodies.ts";
 import { judgeRead } from "./conditions.ts";
 import { findStored, isChanged } from "./find.ts";
 import type { OpenedObject } from "./opened.ts";
@@ -99,14 +97,8 @@ function select({ range }: GetWanted, info: ObjectInfo, body: OpenedBody | undef
   return selectBytes(range, info.sizeBytes, inParts ? partBytesOf(body) : undefined);
 }
 
-/** By part number. Plaintext parts have none of their own: they count from 1. */
 function partBytesOf({ parts }: OpenedBody): ReadonlyMap<number, number> {
-  return new Map(
-    parts.map(({ index, entry }) => {
-      const numbered = isPlaintextHead(entry.head) ? 0 : parseHead(entry.head, "a part").partNumber;
-      return [numbered === 0 ? index + 1 : numbered, entry.plainBytes];
-    }),
-  );
+  return new Map(parts.map((part) => [partNumberOf(part), part.entry.plainBytes]));
 }
 
 function createReading(room: Room, call: Call, deed: Deed, begun: Begun): Reading {

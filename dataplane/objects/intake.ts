@@ -11,6 +11,7 @@ import type { Draft } from "../storage/storage.ts";
 import { BlockCutter } from "./blocks.ts";
 import { createDigests } from "./digests.ts";
 import type { Encryption } from "./encryption.ts";
+import { checkPromises } from "./promises.ts";
 
 /** What is known of a body once it has been written and verified. */
 export interface Taken {
@@ -92,17 +93,4 @@ async function pump(
   }
   await write(cutter.take(), true);
   return sizeBytes;
-}
-
-function checkPromises(body: Body, digests: Digests): void {
-  const promised = body.promised();
-  for (const algorithm of body.announced) {
-    const value = promised.get(algorithm);
-    if (value === undefined) {
-      throw new Failure("MalformedTrailerError", `The announced ${algorithm} did not come`);
-    }
-    if (Buffer.compare(value, digests.get(algorithm) ?? new Uint8Array(0)) !== 0) {
-      throw new Failure("BadDigest", `The ${algorithm} of the body is not the one that was promised`);
-    }
-  }
 }

@@ -1,5 +1,9 @@
 /** The door of the deep module behind all protocols: what objects are, what may be done with them, and who does it. */
+import type { Call } from "../call.ts";
+import { storedParts } from "./attributes.ts";
+import { changeObject } from "./change.ts";
 import { completeUpload } from "./complete.ts";
+import { copyObject, copyPart } from "./copy.ts";
 import { getObject, headObject } from "./get.ts";
 import { listObjects } from "./list.ts";
 import { createOpenedMemory } from "./opened.ts";
@@ -12,6 +16,7 @@ import type { ObjectStore } from "./store.ts";
 import { abortUpload, createUpload, listUploads } from "./uploads.ts";
 
 export type { ObjectRef, UploadRef } from "../storage/storage.ts";
+export { verified } from "./promises.ts";
 export type { DefaultShown, ObjectsNeeds } from "./room.ts";
 export type * from "./store.ts";
 
@@ -21,52 +26,45 @@ const OPENED_MAX = 4096;
 /** Keeps nothing but caches: any number of stores may work on one storage. */
 export function createObjects(needs: ObjectsNeeds): ObjectStore {
   const room = { ...needs, opened: createOpenedMemory(OPENED_MAX) };
+  const run = <Result>(call: Call, deed: Deed, work: () => Promise<Result>) => audited(room, call, deed, work);
+  /** The same where bytes are moved: how many stands in the audit line. */
+  const move = <Result extends Sized>(call: Call, deed: Deed, work: () => Promise<Result>) =>
+    audited(room, call, deed, work, ({ sizeBytes }) => sizeBytes);
   return {
     put: (call, ref, body, wanted) =>
-      audited(
-        room,
-        call,
-        write("PutObject", ref),
-        () => putObject(room, call, ref, body, wanted),
-        (info) => info.sizeBytes,
-      ),
+      move(call, write("PutObject", ref), () => putObject(room, call, ref, body, wanted)),
     get: (call, ref, wanted) => getObject(room, call, ref, wanted),
     head: (call, ref, wanted) => headObject(room, call, ref, wanted),
+    storedParts: (call, ref, conditions) =>
+      run(call, readOf("GetObjectAttributes", ref.bucket, ref.name), () => storedParts(room, call, ref, conditions)),
     list: (call, bucket, query) =>
-      audited(room, call, readOf("ListObjects", bucket), () => listObjects(room, call, bucket, query)),
-    remove: (call, ref, wanted) =>
-      audited(room, call, write("DeleteObject", ref), () => removeObject(room, call, ref, wanted)),
+      run(call, readOf("ListObjects", bucket), () => listObjects(room, call, bucket, query)),
+    copy: (call, from, to, wanted) =>
+      move(call, write("CopyObject", to), () => copyObject(room, call, from, to, wanted)),
+    change: (call, ref, change) => run(call, write("ChangeObject", ref), () => changeObject(room, call, ref, change)),
+    remove: (call, ref, wanted) => run(call, write("DeleteObject", ref), () => removeObject(room, call, ref, wanted)),
     createUpload: (call, ref, wanted) =>
-      audited(room, call, write("CreateMultipartUpload", ref), () => createUpload(room, call, ref, wanted)),
-    putPart: (call, part, body) =>
-      audited(
-        room,
-        call,
-        write("UploadPart", part),
-        () => putPart(room, call, part, body),
-        (info) => info.sizeBytes,
-      ),
+      run(call, write("CreateMultipartUpload", ref), () => createUpload(room, call, ref, wanted)),
+    putPart: (call, part, body) => move(call, write("UploadPart", part), () => putPart(room, call, part, body)),
+    copyPart: (call, from, part, wanted) =>
+      move(call, write("UploadPartCopy", part), () => copyPart(room, call, from, part, wanted)),
     completeUpload: (call, upload, parts, wanted) =>
-      audited(
-        room,
-        call,
-        write("CompleteMultipartUpload", upload),
-        () => completeUpload(room, call, upload, parts, wanted),
-        (info) => info.sizeBytes,
-      ),
+      move(call, write("CompleteMultipartUpload", upload), () => completeUpload(room, call, upload, parts, wanted)),
     abortUpload: (call, upload) =>
-      audited(room, call, write("AbortMultipartUpload", upload), () => abortUpload(room, call, upload)),
+      run(call, write("AbortMultipartUpload", upload), () => abortUpload(room, call, upload)),
     parts: (call, upload, afterPartNumber, limit) =>
-      audited(room, call, readOf("ListParts", upload.bucket, upload.name), () =>
+      run(call, readOf("ListParts", upload.bucket, upload.name), () =>
         listParts(room, call, upload, afterPartNumber, limit),
       ),
     uploads: (call, bucket, query) =>
-      audited(room, call, readOf("ListMultipartUploads", bucket), () => listUploads(room, call, bucket, query)),
+      run(call, readOf("ListMultipartUploads", bucket), () => listUploads(room, call, bucket, query)),
     rewrap: (call, bucket, cursor) =>
-      audited(room, call, { operation: "RewrapObjects", kind: "key", bucket }, () =>
-        rewrapObjects(room, call, bucket, cursor),
-      ),
+      run(call, { operation: "RewrapObjects", kind: "key", bucket }, () => rewrapObjects(room, call, bucket, cursor)),
   };
+}
+
+interface Sized {
+  readonly sizeBytes: number;
 }
 
 function write(

@@ -112,6 +112,36 @@ export interface Listing {
   readonly last: string | undefined;
 }
 
+/** A copy on this side: what is undefined follows the source, but for encryption, which follows the request and the bucket. */
+export interface CopyWanted {
+  /** Of the source: what does not hold is PreconditionFailed, whichever it is. */
+  readonly source: ReadConditions;
+  readonly headers: ReadonlyMap<string, string> | undefined;
+  readonly tags: ReadonlyMap<string, string> | undefined;
+  readonly encryption: EncryptionWanted;
+  readonly conditions: WriteConditions;
+  /** The one that the copy is to be kept with. */
+  readonly checksum: ChecksumAlgorithm | undefined;
+}
+
+export interface PartCopyWanted {
+  readonly source: ReadConditions;
+  /** Both ends count; undefined: all of the source. */
+  readonly range: { readonly first: number; readonly last: number } | undefined;
+}
+
+/** Of what is known of an object, never of its body. */
+export type Change =
+  | { readonly kind: "tags"; readonly tags: ReadonlyMap<string, string> }
+  | { readonly kind: "encryption"; readonly encryption: EncryptionWanted };
+
+/** One part of an object that was uploaded in parts. */
+export interface StoredPart {
+  readonly partNumber: number;
+  readonly sizeBytes: number;
+  readonly checksum: Checksum | undefined;
+}
+
 export interface RemoveWanted {
   readonly ifMatch: string | undefined;
 }
@@ -159,11 +189,28 @@ export interface ObjectStore {
   get(call: Call, ref: ObjectRef, wanted: GetWanted): Promise<Reading>;
   head(call: Call, ref: ObjectRef, wanted: GetWanted): Promise<Heading>;
   list(call: Call, bucket: string, query: ListQuery): Promise<Listing>;
+  /** Leaves the body alone wherever it can: ETag and checksums are the source's. The caller must be allowed to read it. */
+  copy(call: Call, from: ObjectRef, to: ObjectRef, wanted: CopyWanted): Promise<ObjectInfo>;
+  /** Body, ETag and times stay. */
+  change(call: Call, ref: ObjectRef, change: Change): Promise<ObjectInfo>;
+  /** The parts of an object that was uploaded in parts, in their order; none of any other. */
+  storedParts(
+    call: Call,
+    ref: ObjectRef,
+    conditions: ReadConditions,
+  ): Promise<{ readonly info: ObjectInfo; readonly parts: readonly StoredPart[] }>;
   /** What is absent is removed. */
   remove(call: Call, ref: ObjectRef, wanted: RemoveWanted): Promise<void>;
   createUpload(call: Call, ref: ObjectRef, wanted: PutWanted): Promise<UploadInfo>;
   /** `upload` of the answer says how the part is encrypted. */
   putPart(call: Call, part: PartRef, body: Body): Promise<PartInfo & { readonly upload: UploadInfo }>;
+  /** The bytes are opened and sealed again: a part has a salt of its own. */
+  copyPart(
+    call: Call,
+    from: ObjectRef,
+    part: PartRef,
+    wanted: PartCopyWanted,
+  ): Promise<PartInfo & { readonly upload: UploadInfo }>;
   completeUpload(
     call: Call,
     upload: UploadRef,
