@@ -25,7 +25,7 @@ export function tagsOf(header: string | undefined): ReadonlyMap<string, string> 
 
 function decoded(header: string): [string, string][] {
   try {
-    return decodeQuery(header, "space");
+    return decodeQuery(header);
   } catch (cause) {
     throw new Failure("InvalidArgument", "The header x-amz-tagging is not encoded like a query", { cause });
   }
