@@ -96,7 +96,13 @@ function uploadKey(upload: UploadRef): string {
 }
 
 class MemoryStorage implements Storage {
-  readonly traits: Traits = { partBytesMin: 0, listsEnvelopes: true, namesVersions: false, updateKeepsTime: true };
+  readonly traits: Traits = {
+    partBytesMin: 0,
+    listsEnvelopes: true,
+    namesVersions: false,
+    updateKeepsTime: true,
+    exclusive: false,
+  };
   readonly #buckets = new Map<string, Bucket>();
   readonly #documents = new Map<string, Document>();
   readonly #nowMs: () => number;

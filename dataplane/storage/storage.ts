@@ -122,6 +122,8 @@ export interface Traits {
   readonly listsEnvelopes: boolean;
   /** The storage names versions itself, so an envelope cannot bind the name. */
   readonly namesVersions: boolean;
+  /** One process at a time owns it. */
+  readonly exclusive: boolean;
   /** `update` leaves `modifiedMs`. */
   readonly updateKeepsTime: boolean;
 }

@@ -6,7 +6,7 @@ import { writeSync } from "node:fs";
 import { bytesOf, SIGNAL, sourceOf } from "../contract/bench.ts";
 import type { Draft, Part, Storage } from "../storage.ts";
 import { CommitFaults } from "./commit-faults.ts";
-import { createDisk, type Disk } from "./disk.ts";
+import { codeOf, createDisk, type Disk } from "./disk.ts";
 import { openFilesystem } from "./filesystem.ts";
 
 const WORKERS = 6;
@@ -30,8 +30,19 @@ export interface CrashLine {
 const [folder = "", killAtJson = "null"] = process.argv.slice(2);
 const killAt = JSON.parse(killAtJson) as KillAt | null;
 
+/** At once and whole: what was said before a kill has been said. A full pipe is waited for. */
 function say(line: CrashLine): void {
-  writeSync(1, `${JSON.stringify(line)}\n`);
+  let left = Buffer.from(`${JSON.stringify(line)}\n`);
+  while (left.length > 0) {
+    try {
+      left = left.subarray(writeSync(1, left));
+    } catch (error) {
+      if (codeOf(error) !== "EAGAIN") {
+        throw error;
+      }
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }
 
 let isReady = false;
