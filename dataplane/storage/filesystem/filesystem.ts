@@ -72,7 +72,13 @@ function unsupportedVersions(): StorageError {
 }
 
 class FilesystemStorage implements Storage {
-  readonly traits: Traits = { partBytesMin: 0, listsEnvelopes: true, namesVersions: false, updateKeepsTime: true, exclusive: true };
+  readonly traits: Traits = {
+    partBytesMin: 0,
+    listsEnvelopes: true,
+    namesVersions: false,
+    updateKeepsTime: true,
+    exclusive: true,
+  };
   readonly #rooms: Rooms;
   readonly #contents: Contents;
   readonly #links: Links;
