@@ -210,7 +210,7 @@ describe("current()", () => {
     const local = provide("local");
     const call = callWith([local]);
     const bucket = bucketEntry("photos", byLocal);
-    const keys = await Promise.all(Array.from({ length: 8 }, () => world.keys.current(call, bucket)));
+    const keys = await Promise.all(Array.from({ length: 8 }, async () => world.keys.current(call, bucket)));
     expect(new Set(keys.map(bytesOf)).size).toBe(1);
     expect(local.kms.asked).toEqual(["generate"]);
     const [document] = await records(world);
@@ -231,6 +231,18 @@ describe("current()", () => {
     const again = world.keys.current(call, bucket);
     expect(again).toBeInstanceOf(Promise);
     expect(bytesOf(await again)).toBe(bytesOf(made));
+    expect(local.kms.asked).toEqual(["generate", "unwrap"]);
+  });
+
+  it("gives a cached key no more time because another configuration chooses it again", async () => {
+    const world = await createWorld();
+    const local = provide("local");
+    const call = callWith([local]);
+    await world.keys.current(call, bucketEntry("photos", byLocal));
+    world.nowMs += TTL_MS - 1;
+    await world.keys.current(call, bucketEntry("photos", byLocal));
+    world.nowMs += 1;
+    await world.keys.current(call, bucketEntry("photos", byLocal));
     expect(local.kms.asked).toEqual(["generate", "unwrap"]);
   });
 
