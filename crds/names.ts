@@ -38,6 +38,8 @@ export const FINALIZERS = {
 export const ACCESS_KEYS = {
   s3Endpoint: "AWS_ENDPOINT_URL_S3",
   region: "AWS_REGION",
+  /** The same again: boto3 reads no other name. */
+  defaultRegion: "AWS_DEFAULT_REGION",
   accessKeyId: "AWS_ACCESS_KEY_ID",
   secretAccessKey: "AWS_SECRET_ACCESS_KEY",
   bucketName: "BUCKET_NAME",

@@ -201,8 +201,7 @@ s3.download_fileobj(bucket, "boto3/parts", target)
 out["parts"] = target.getvalue() == body
 out["etag of parts"] = s3.head_object(Bucket=bucket, Key="boto3/parts")["ETag"].count("-")
 
-# It does not read AWS_REGION, and without a region it presigns with Signature V2.
-s3 = boto3.client("s3", region_name=os.environ["AWS_REGION"])
+s3 = boto3.client("s3")
 url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "boto3/presigned"}, ExpiresIn=60)
 request = urllib.request.Request(url, data=b"presigned", method="PUT")
 out["presigned put"] = urllib.request.urlopen(request).status

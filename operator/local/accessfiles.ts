@@ -31,6 +31,7 @@ export function printAccessFile(pair: Pair, around: AccessSurroundings): string 
   const lines = [
     [ACCESS_KEYS.s3Endpoint, around.s3Url],
     [ACCESS_KEYS.region, around.region],
+    [ACCESS_KEYS.defaultRegion, around.region],
     [ACCESS_KEYS.accessKeyId, pair.accessKeyId],
     [ACCESS_KEYS.secretAccessKey, pair.secret],
     ...(around.bucketName === undefined ? [] : [[ACCESS_KEYS.bucketName, around.bucketName]]),

@@ -108,6 +108,7 @@ describe("access files", () => {
     expect(names).toEqual([
       "AWS_ENDPOINT_URL_S3",
       "AWS_REGION",
+      "AWS_DEFAULT_REGION",
       "AWS_ACCESS_KEY_ID",
       "AWS_SECRET_ACCESS_KEY",
       "BUCKET_NAME",
