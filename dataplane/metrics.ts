@@ -18,6 +18,8 @@ export interface Metrics {
   /** Something that was authenticated did not hold. */
   tamper(): void;
   auditLost(): void;
+  /** What the daily comparison of records and bodies found. */
+  checked(bodiesMissing: number, bodiesWithoutRecord: number): void;
 }
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600];
@@ -34,6 +36,7 @@ export function createMetrics(): Metrics {
     ...kmsMetrics(registers),
     ...configMetrics(registers),
     ...auditMetrics(registers),
+    ...checkMetrics(registers),
   };
 }
 
@@ -124,6 +127,25 @@ function auditMetrics(registers: Registry[]): Pick<Metrics, "tamper" | "auditLos
     registers,
   });
   return { tamper: () => tampered.inc(), auditLost: () => lost.inc() };
+}
+
+function checkMetrics(registers: Registry[]): Pick<Metrics, "checked"> {
+  const missing = new Gauge({
+    name: "coffer_bodies_missing",
+    help: "Records whose body is missing, by the last comparison.",
+    registers,
+  });
+  const orphaned = new Gauge({
+    name: "coffer_bodies_without_record",
+    help: "Bodies to which no record refers, by the last comparison.",
+    registers,
+  });
+  return {
+    checked(bodiesMissing, bodiesWithoutRecord) {
+      missing.set(bodiesMissing);
+      orphaned.set(bodiesWithoutRecord);
+    },
+  };
 }
 
 /** Looking a child up by its labels costs more than counting; operations and statuses are few. */

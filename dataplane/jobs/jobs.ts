@@ -6,6 +6,7 @@ import { createBackoff } from "./backoff.ts";
 import { JOBS_PREFIX, type JobRecord, jobPath, parseRecord } from "./record.ts";
 import { createRunner, type JobsNeeds, keyOf, type Wanted } from "./runner.ts";
 
+export { runChecks } from "./check.ts";
 export { createEmptyJob } from "./empty.ts";
 export type { JobKind, JobSpec, JobStep } from "./kind.ts";
 export type { JobRecord } from "./record.ts";

@@ -6,6 +6,7 @@ import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { type BucketKeys, noCounts, type StepDone } from "../keys/keys.ts";
 import type { ObjectStore } from "../objects/objects.ts";
+import { bucketOf } from "../snapshot.ts";
 import type { JobKind } from "./kind.ts";
 
 const KEYS = "keys:";
@@ -26,12 +27,12 @@ export function createRewrapJob(keys: BucketKeys, objects: Pick<ObjectStore, "re
   return {
     kind: "rewrap",
     wanted: (snapshot) =>
-      snapshot.config.buckets
+      [...snapshot.config.buckets, ...snapshot.made.all()]
         .filter((bucket) => bucket.rewrapWish !== "" && bucket.state === "serve")
         .map((bucket) => ({ bucket: bucket.name, wish: bucket.rewrapWish })),
     async step(call, spec, cursor) {
-      const bucket = call.snapshot.buckets.get(spec.bucket);
-      // It went with a newer configuration: then so did the wish.
+      const bucket = bucketOf(call.snapshot, spec.bucket);
+      // It went, or a newer configuration has it no more: then the wish went too.
       if (bucket === undefined) return { cursor: undefined, counts: noCounts, keyVersions: [], blocked: undefined };
       return { ...(await step(call, bucket, cursor ?? KEYS)), blocked: undefined };
     },
