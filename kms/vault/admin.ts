@@ -29,8 +29,9 @@ export function createVaultKeyAdmin(options: VaultOptions, means: VaultMeans): K
     },
 
     async rotate(ifVersion, signal) {
-      const { newest } = await versionsNow("rotate", signal);
+      const { newest, enabled } = await versionsNow("rotate", signal);
       if (String(newest) !== ifVersion) return String(newest);
+      if (!enabled) throw new KmsError("disabled", "rotate", `KMS key "${key.id}" is not enabled`);
       await key.change("rotate", "rotate", {}, signal);
       return String((await versionsNow("rotate", signal)).newest);
     },

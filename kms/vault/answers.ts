@@ -50,7 +50,6 @@ const PHRASES: readonly (readonly [phrase: string, code: KmsCode, words: (key: s
   // Asked to wrap under a key that is not there, Vault would make one; keys.ts asks for a type that cannot be made.
   ["unknown key type", "not-found", (key) => `KMS key "${key}" does not exist`],
   ["soft-deleted", "disabled", (key) => `KMS key "${key}" is deleted softly`],
-  ["soft deleted", "disabled", (key) => `KMS key "${key}" is deleted softly`],
   ["missing client token", "credentials", () => "Vault saw no token"],
 ];
 

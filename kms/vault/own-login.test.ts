@@ -76,7 +76,7 @@ describe.concurrent("as time passes an AppRole", () => {
     expect(await wrapForAWhile(kms, 2_500)).toBeGreaterThan(10);
   });
 
-  test("logs in when it is asked after its token has ended while nothing could be prolonged", async () => {
+  test("logs in anew when its token has been used up", async () => {
     const { kms } = await openByRole({ token_ttl: "1s", token_num_uses: 3 });
     await wrap(kms);
     await sleep(1_500);

@@ -28,9 +28,11 @@ export interface VaultKey {
 let keysMade = 0;
 
 /** A new derived key with one version, and the two policies for it. */
-export async function makeVaultKey(bao: OpenBao, json: object = { derived: true }): Promise<VaultKey> {
-  keysMade += 1;
-  const name = `key-${keysMade}`;
+export async function makeVaultKey(
+  bao: OpenBao,
+  json: object = { derived: true },
+  name = `key-${++keysMade}`,
+): Promise<VaultKey> {
   await bao.admin("POST", `transit/keys/${name}`, json);
   const [dataPlane, operator] = [`data-plane-${name}`, `operator-${name}`];
   for (const [policy, file] of [

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
 import https from "node:https";
 import { createServer } from "node:net";
@@ -46,42 +46,88 @@ export interface OpenBaoSettings {
 
 /** In memory, unsealed, with a transit engine at `transit`. */
 export async function startOpenBao({ tls = false, host = "127.0.0.1", port }: OpenBaoSettings = {}): Promise<OpenBao> {
-  const program = await installOpenBao();
   const folder = await mkdtemp(join(tmpdir(), "coffer-openbao-"));
   const at = `${host}:${port ?? (await freePort(host))}`;
-  const server = spawn(
-    program,
-    [
-      "server",
-      ...(tls ? ["-dev-tls", `-dev-tls-cert-dir=${folder}`] : ["-dev"]),
-      `-dev-root-token-id=${ROOT_TOKEN}`,
-      `-dev-listen-address=${at}`,
-      "-dev-no-store-token",
-    ],
-    { env: { HOME: folder }, stdio: ["ignore", "pipe", "pipe"] },
-  );
-  const said = listen(server);
+  const { server, said } = await run(folder, [
+    ...(tls ? ["-dev-tls", `-dev-tls-cert-dir=${folder}`] : ["-dev"]),
+    `-dev-root-token-id=${ROOT_TOKEN}`,
+    `-dev-listen-address=${at}`,
+    "-dev-no-store-token",
+  ]);
   await said.until(/Root Token: /);
   const unsealKey = /Unseal Key: (\S+)/.exec(said.text())?.[1] ?? "";
   const caBundle = tls ? await readFile(join(folder, "vault-ca.pem"), "utf8") : undefined;
-  const bao = openBaoOf(server, `${tls ? "https" : "http"}://${at}`, caBundle, unsealKey, folder);
+  const address = `${tls ? "https" : "http"}://${at}`;
+  const bao = openBaoOf({ server, address, caBundle, unsealKey: () => unsealKey, rootToken: () => ROOT_TOKEN, folder });
   await bao.admin("POST", "sys/mounts/transit", { type: "transit" });
   return bao;
 }
 
-function openBaoOf(
-  server: ChildProcess,
-  address: string,
-  caBundle: string | undefined,
-  unsealKey: string,
-  folder: string,
-): OpenBao {
+/** Servers with one storage, replicated among them: the first is active, the others are standbys. */
+export async function startCluster(size: number): Promise<readonly OpenBao[]> {
+  let secrets = { unsealKey: "", rootToken: "" };
+  const nodes: OpenBao[] = [];
+  for (let number = 0; number < size; number += 1) {
+    const folder = await mkdtemp(join(tmpdir(), "coffer-openbao-"));
+    const [at, clusterAt] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+    const config = {
+      storage: { raft: { path: folder, node_id: `node-${number}`, performance_multiplier: 1 } },
+      listener: { tcp: { address: at, cluster_address: clusterAt, tls_disable: true } },
+      api_addr: `http://${at}`,
+      cluster_addr: `https://${clusterAt}`,
+    };
+    await writeFile(join(folder, "config.json"), JSON.stringify(config));
+    const { server, said } = await run(folder, [`-config=${join(folder, "config.json")}`]);
+    await said.until(/OpenBao server started/);
+    const address = `http://${at}`;
+    const { unsealKey, rootToken } = { unsealKey: () => secrets.unsealKey, rootToken: () => secrets.rootToken };
+    const node = openBaoOf({ server, address, caBundle: undefined, unsealKey, rootToken, folder });
+    const [first] = nodes;
+    nodes.push(node);
+    if (first === undefined) secrets = await initialize(node);
+    else await node.request("POST", "sys/storage/raft/join", { leader_api_addr: first.address }, {});
+    await node.unseal();
+  }
+  await nodes[0]?.admin("POST", "sys/mounts/transit", { type: "transit" });
+  return nodes;
+}
+
+async function initialize(node: OpenBao): Promise<{ unsealKey: string; rootToken: string }> {
+  const { raw } = await node.request("POST", "sys/init", { secret_shares: 1, secret_threshold: 1 }, {});
+  const { keys_base64: keys, root_token: rootToken } = JSON.parse(raw) as { keys_base64: string[]; root_token: string };
+  return { unsealKey: keys[0] ?? "", rootToken };
+}
+
+async function run(folder: string, settings: readonly string[]): Promise<{ server: ChildProcess; said: Said }> {
+  const program = await installOpenBao();
+  const server = spawn(program, ["server", ...settings], { env: { HOME: folder }, stdio: ["ignore", "pipe", "pipe"] });
+  endWithUs(server);
+  return { server, said: listen(server) };
+}
+
+/** Also where a test fails before it has a hold of it. */
+function endWithUs(server: ChildProcess): void {
+  const end = () => void server.kill("SIGKILL");
+  process.once("exit", end);
+  server.once("exit", () => process.off("exit", end));
+}
+
+interface Started {
+  readonly server: ChildProcess;
+  readonly address: string;
+  readonly caBundle: string | undefined;
+  unsealKey(): string;
+  rootToken(): string;
+  readonly folder: string;
+}
+
+function openBaoOf({ server, address, caBundle, unsealKey, rootToken, folder }: Started): OpenBao {
   const request: OpenBao["request"] = (method, path, json, headers) =>
     ask(`${address}/v1/${path}`, caBundle, method, json, headers);
 
   async function admin(method: string, path: string, json?: object, namespace?: string): Promise<Reply> {
     const headers = {
-      "x-vault-token": ROOT_TOKEN,
+      "x-vault-token": rootToken(),
       ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }),
     };
     const reply = await request(method, path, json, headers);
@@ -105,11 +151,11 @@ function openBaoOf(
     resume: () => void server.kill("SIGCONT"),
     seal: async () => void (await admin("POST", "sys/seal")),
     async unseal() {
-      await request("POST", "sys/unseal", { key: unsealKey }, {});
-      // Unsealed is not yet ready.
-      for (let tries = 0; tries < 200; tries += 1) {
-        if ((await request("GET", "sys/health", undefined, {})).status === 200) return;
-        await sleep(10);
+      await request("POST", "sys/unseal", { key: unsealKey() }, {});
+      // Unsealed is not yet ready: 200 is an active server, 429 a standby.
+      for (let tries = 0; tries < 500; tries += 1) {
+        if ([200, 429].includes((await request("GET", "sys/health", undefined, {})).status)) return;
+        await sleep(20);
       }
       throw new Error("OpenBao does not get ready after it was unsealed");
     },
@@ -135,7 +181,8 @@ function ask(
 ): Promise<RawReply> {
   return new Promise((resolve, reject) => {
     const options = { method, headers, agent: false };
-    const request = ca === undefined ? http.request(url, options) : https.request(url, { ...options, ca });
+    const request =
+      ca === undefined ? http.request(url, options) : https.request(url, { ...options, ca, servername: "localhost" });
     request.on("error", reject);
     request.on("response", (response) => {
       const chunks: Buffer[] = [];

@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CONTEXT, PATIENT } from "../contract/subject.ts";
+import type { Kms } from "../kms.ts";
+import { failureOf, wrap } from "./contract/clients.ts";
+import { INSTALL_TIMEOUT_MS, installOpenBao } from "./contract/installed.ts";
+import { MEANS, makeVaultKey } from "./contract/keys.ts";
+import { type OpenBao, startCluster } from "./contract/openbao.ts";
+import { createVaultKms } from "./vault.ts";
+
+describe("a cluster of three", () => {
+  let nodes: readonly OpenBao[] = [];
+  let kms: Kms;
+
+  beforeAll(async () => {
+    await installOpenBao();
+    nodes = await startCluster(3);
+    const [active, standby] = nodes as [OpenBao, OpenBao];
+    const key = await makeVaultKey(active);
+    kms = createVaultKms({ ...(await key.options(key.dataPlane)), address: standby.address }, MEANS);
+  }, INSTALL_TIMEOUT_MS);
+  afterAll(async () => {
+    await kms.close();
+    for (const node of nodes) await node.stop();
+  });
+
+  test("serves through a standby, and goes on through the same one after the active node has gone", async () => {
+    const wrapped = await wrap(kms);
+    const plain = await kms.unwrap(wrapped, CONTEXT, PATIENT);
+    await nodes[0]?.kill();
+    const codes = new Set<unknown>();
+    for (;;) {
+      const error = await failureOf(wrap(kms));
+      if (error === undefined) break;
+      codes.add((error as { code?: unknown }).code);
+      await sleep(50);
+    }
+    for (const code of codes) expect(code).toBe("unreachable");
+    expect(await kms.unwrap(wrapped, CONTEXT, PATIENT)).toEqual(plain);
+  });
+});
