@@ -62,8 +62,9 @@ function partsOf(text: string): readonly CompletedPart[] {
   if (listed.length > PARTS_MAX) throw malformed(`it lists more than ${PARTS_MAX} parts`);
   return listed.map((part) => {
     const etag = textIn(part, "ETag");
-    if (etag === undefined) throw malformed("a part has no ETag");
-    return { partNumber: partNumberOf(textIn(part, "PartNumber")), etag: bareEtag(etag), checksums: checksumsIn(part) };
+    const number = textIn(part, "PartNumber");
+    if (etag === undefined || number === undefined) throw malformed("a part has no ETag or no PartNumber");
+    return { partNumber: partNumberOf(number), etag: bareEtag(etag), checksums: checksumsIn(part) };
   });
 }
 

@@ -581,6 +581,10 @@ describe("a completion", () => {
       "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>",
     ],
     "a part number of 0": ["InvalidArgument", list.toString().replace(">1<", ">0<")],
+    "a part without number": [
+      "MalformedXML",
+      "<CompleteMultipartUpload><Part><ETag>e</ETag></Part></CompleteMultipartUpload>",
+    ],
     "bytes that are no UTF-8": ["MalformedXML", "\xff"],
     "a document type": ["MalformedXML", `<!DOCTYPE x [<!ENTITY e "1">]>${list}`],
     "more than 8 MiB": ["MalformedXML", `${list}${" ".repeat(8 * 1024 * 1024)}`],
