@@ -14,6 +14,7 @@ export const HTTP_STATUS = {
   AuthorizationQueryParametersError: 400,
   BadDigest: 400,
   BadRequest: 400,
+  BucketAlreadyExists: 409,
   BucketAlreadyOwnedByYou: 409,
   BucketNotEmpty: 409,
   ClientClosedRequest: 499,
@@ -71,6 +72,7 @@ export const HTTP_STATUS = {
   ServiceUnavailable: 503,
   SignatureDoesNotMatch: 403,
   SlowDown: 503,
+  TooManyBuckets: 400,
   Unauthorized: 401,
   XAmzContentSHA256Mismatch: 400,
 } as const satisfies Readonly<Record<string, number>>;

@@ -8,7 +8,7 @@ import { ConfigError, type ProviderEntry, parseConfig } from "./config/config.ts
 import { readDocument, readOwnEnvironment, type Whereabouts } from "./config/sources.ts";
 import { createInFlight } from "./http/inflight.ts";
 import { createListener, type Listener, type RequestFields } from "./http/listener.ts";
-import { createEmptyJob, createJobs, createRewrapJob } from "./jobs/jobs.ts";
+import { createEmptyJob, createJobs, createRewrapJob, runChecks } from "./jobs/jobs.ts";
 import { createBucketKeys, createSettingsSealer, openStoreId } from "./keys/keys.ts";
 import { createLoading } from "./loading.ts";
 import { createLineWriter, createLog, type LineWriter, type Log } from "./log.ts";
@@ -17,13 +17,15 @@ import { createObjects } from "./objects/objects.ts";
 import { createProbes } from "./probes.ts";
 import { createRest } from "./rest/routes.ts";
 import { createS3Protocol } from "./s3/routes.ts";
-import { createLive, type OpenKms } from "./snapshot.ts";
+import { createLive, type MadeBucket, type OpenKms } from "./snapshot.ts";
 import { openStorage } from "./storage/open.ts";
 
 const DRAIN_MS = 25_000;
 const ADMIN_DRAIN_MS = 1_000;
 const EVENT_EVERY_MS = 500;
 const STANDARD_OUTPUT = 1;
+const CHECK_FIRST_MS = 10 * 60_000;
+const CHECK_EVERY_MS = 24 * 60 * 60_000;
 
 async function main(): Promise<void> {
   const log = createLog("Info");
@@ -56,11 +58,14 @@ async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise
     report: (message, cause) => log.warn(message, { cause }),
   });
   opened.defer(() => storage.close());
-  const live = createLive(openWith(metrics), (error) => log.warn("a KMS client did not close", { cause: error }));
+  const made = new Map<string, MadeBucket>();
+  const onCloseFailure = (error: unknown): void => log.warn("a KMS client did not close", { cause: error });
+  const live = createLive(openWith(metrics), onCloseFailure, made);
   opened.defer(() => live.close());
   const storeId = await openStoreId(storage, bucketNames, signal);
   const keys = createBucketKeys({ storage, storeId, audit, nowMs });
-  const buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs });
+  const buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs, made });
+  await buckets.recall(signal);
   const objects = createObjects({ storage, keys, audit, nowMs, shownByDefault: buckets.shownByDefault });
   const inFlight = createInFlight();
   const kinds = [createRewrapJob(keys, objects), createEmptyJob(storage, objects)];
@@ -96,7 +101,13 @@ async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise
   await loading.loadFirst(signal);
 
   const working = new AbortController();
-  const background = [jobs.run(working.signal), probes.run(working.signal), loading.watch(working.signal)];
+  const checks = { storage, log, metrics, firstMs: CHECK_FIRST_MS, everyMs: CHECK_EVERY_MS };
+  const background = [
+    jobs.run(working.signal),
+    probes.run(working.signal),
+    loading.watch(working.signal),
+    runChecks(checks, working.signal),
+  ];
   opened.defer(async () => {
     working.abort();
     await Promise.all(background);
@@ -128,6 +139,8 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 function requestLine(lines: LineWriter, metrics: Metrics): (fields: RequestFields) => void {
   return (fields) => {
+    // Whoever watches the process asks every few seconds; only what goes wrong there is worth a line.
+    if (fields.protocol === "admin" && fields.status === 200) return;
     metrics.bytes(fields.method === "PUT" || fields.method === "POST" ? "in" : "out", fields.doneBytes);
     void lines.write(JSON.stringify({ time: new Date().toISOString(), request: fields.operation, ...fields }));
   };

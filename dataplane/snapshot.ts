@@ -5,15 +5,35 @@
 import { createHash } from "node:crypto";
 import type { Kms } from "../kms/kms.ts";
 import type { Credential } from "./access/access.ts";
-import type { BucketEntry, DataPlaneConfig, ProviderEntry } from "./config/config.ts";
+import type { BucketEntry, DataPlaneConfig, ProviderEntry, SelfServiceEntry } from "./config/config.ts";
 import { configHash, parseConfig } from "./config/config.ts";
+
+/**
+ * A bucket that a self-service credential made. Another object each time that one of this name is made, so that nothing
+ * which was kept of an earlier one is taken for it.
+ */
+export interface MadeBucket {
+  readonly name: string;
+  readonly createdMs: number;
+}
+
+/** Those that there are. State, not configuration: it changes under a snapshot, and buckets/ keeps it. */
+export type MadeBuckets = ReadonlyMap<string, MadeBucket>;
+
+/** The same as entries, under the rules of one configuration; none that the configuration has itself. */
+export interface MadeEntries {
+  get(name: string): BucketEntry | undefined;
+  all(): readonly BucketEntry[];
+}
 
 export interface Snapshot {
   readonly config: DataPlaneConfig;
   readonly hash: string;
   /** By access key id, and by the hex SHA-256 of a bearer token. */
   readonly credentials: ReadonlyMap<string, Credential>;
+  /** That the configuration has. */
   readonly buckets: ReadonlyMap<string, BucketEntry>;
+  readonly made: MadeEntries;
   readonly providers: ReadonlyMap<string, ProviderEntry>;
   /** By provider name; shared with the snapshot before where nothing changed. Missing: it could not be opened. */
   readonly kms: ReadonlyMap<string, Kms>;
@@ -47,17 +67,23 @@ interface Published {
   superseded: boolean;
 }
 
-export function createLive(openKms: OpenKms, onCloseFailure: (error: unknown) => void): Live {
+export function createLive(
+  openKms: OpenKms,
+  onCloseFailure: (error: unknown) => void,
+  made: MadeBuckets = new Map(),
+): Live {
   const published = createPublished(onCloseFailure);
   let queue: Promise<unknown> = Promise.resolve();
 
   async function publish(config: DataPlaneConfig, signal: AbortSignal): Promise<Snapshot> {
     const { kms, openFailures, opened } = await openAll(config, published.current(), openKms, signal);
+    const buckets = new Map(config.buckets.map((bucket) => [bucket.name, bucket]));
     const snapshot: Snapshot = {
       config,
       hash: configHash(config),
       credentials: credentialsOf(config),
-      buckets: new Map(config.buckets.map((bucket) => [bucket.name, bucket])),
+      buckets,
+      made: createMadeEntries(config.selfService, buckets, made),
       providers: new Map(config.providers.map((provider) => [provider.name, provider])),
       kms,
       openFailures,
@@ -154,6 +180,28 @@ async function openAll(config: DataPlaneConfig, current: Published | undefined, 
     used.add(opened);
   }
   return { kms, openFailures, opened: [...used] };
+}
+
+/** The bucket of that name, configured or made. */
+export function bucketOf({ buckets, made }: Snapshot, name: string): BucketEntry | undefined {
+  return buckets.get(name) ?? made.get(name);
+}
+
+/** One object for each bucket as long as it is: what is remembered of an entry is remembered by its identity. */
+export function createMadeEntries(
+  rules: SelfServiceEntry | undefined,
+  configured: ReadonlyMap<string, BucketEntry>,
+  made: MadeBuckets,
+): MadeEntries {
+  const known = new WeakMap<MadeBucket, BucketEntry>();
+  const get = (name: string): BucketEntry | undefined => {
+    const bucket = made.get(name);
+    if (bucket === undefined || rules === undefined || configured.has(name)) return undefined;
+    const entry = known.get(bucket) ?? { ...rules, name, state: "serve" as const, credentials: [] };
+    known.set(bucket, entry);
+    return entry;
+  };
+  return { get, all: () => [...made.keys()].flatMap((name) => get(name) ?? []) };
 }
 
 /** Two entries with one key may share one client. */

@@ -28,7 +28,7 @@ export type Action =
   | "RemoveBucket"
   | "AdministerKeys";
 
-/** What is asked for: a bucket, and whether a self-service credential made it. */
+/** What is asked for: a bucket, and whether its name is one for self-service, as every name is that no configuration has. */
 export interface Resource {
   readonly bucket: string;
   readonly selfServiceBucket: boolean;
@@ -68,7 +68,7 @@ export function authorize(who: Principal, action: Action, on: Resource, nowMs: n
 
 function authorizeSelfService(action: Action, on: Resource): Verdict {
   if (action === "CreateBucket" || on.selfServiceBucket) return "allowed";
-  return { deniedBy: "a self-service credential reaches only the buckets that it made" };
+  return { deniedBy: "a self-service credential reaches only the buckets of self-service" };
 }
 
 function authorizeGrant(permissions: readonly Permission[], action: Action): Verdict {

@@ -16,6 +16,7 @@ const nothing: Snapshot = {
   hash: "",
   credentials: new Map(),
   buckets: new Map(),
+  made: { get: () => undefined, all: () => [] },
   providers: new Map(),
   kms: new Map(),
   openFailures: new Map(),

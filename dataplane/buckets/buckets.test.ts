@@ -4,6 +4,7 @@ import type { AuditEvent } from "../audit/audit.ts";
 import type { Call } from "../call.ts";
 import { type BucketEntry, type ConfiguredCredential, defaultSettings, type Permission } from "../config/config.ts";
 import { Failure } from "../failure.ts";
+import type { MadeBucket } from "../snapshot.ts";
 import { createMemoryStorage } from "../storage/memory.ts";
 import type { Storage } from "../storage/storage.ts";
 import { admit, type Buckets, createBuckets, type EncryptionChange, type SettingsSealer } from "./buckets.ts";
@@ -62,6 +63,7 @@ function callOf(principal: Principal, entries: BucketEntry[] = [bucketEntry("pho
     snapshot: {
       config: { settings: defaultSettings },
       buckets: new Map(entries.map((entry) => [entry.name, entry])),
+      made: { get: () => undefined, all: () => [] },
       providers: new Map([["local", { name: "local", kmsKeyId: "ring-1" }]]),
     },
     facts: { tls: false, address: "" },
@@ -77,6 +79,7 @@ function callOf(principal: Principal, entries: BucketEntry[] = [bucketEntry("pho
 let storage: Storage;
 let audit: AuditEvent[];
 let buckets: Buckets;
+const made = new Map<string, MadeBucket>();
 
 beforeEach(async () => {
   storage = createMemoryStorage();
@@ -86,6 +89,7 @@ beforeEach(async () => {
     sealer: marking,
     audit: (_call, event) => void audit.push(event),
     nowMs: () => NOW,
+    made,
   });
   await buckets.prepare([bucketEntry("photos"), bucketEntry("music")], forever);
 });
@@ -132,6 +136,8 @@ describe("every method", () => {
     ["encryption", (call) => buckets.encryption(call, "photos")],
     ["setEncryption", (call) => buckets.setEncryption(call, "photos", nothing)],
     ["removeEncryption", (call) => buckets.removeEncryption(call, "photos")],
+    ["make", (call) => buckets.make(call, "photos")],
+    ["remove", (call) => buckets.remove(call, "photos")],
   ];
   const rows = methods.flatMap(([method, run]) =>
     nobody.map(([who, principal]) => [method, who, run, principal] as const),

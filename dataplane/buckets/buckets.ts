@@ -2,22 +2,23 @@
 import type { AuditEvent } from "../audit/audit.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
-import { Failure, failureOf } from "../failure.ts";
+import { failureOf } from "../failure.ts";
+import type { MadeBucket } from "../snapshot.ts";
 import type { Storage } from "../storage/storage.ts";
-import { admit } from "./admit.ts";
-import { type BucketInfo, createCatalogue } from "./catalogue.ts";
-import { checkChange, type EncryptionChange, type Settings } from "./settings.ts";
+import { admit, admitCreation, isUsable } from "./admit.ts";
+import { type BucketInfo, Catalogue } from "./catalogue.ts";
+import { checkChange, defaultShown, type EncryptionChange, type Settings, type Shown } from "./settings.ts";
 import { createSettingsStore, type SettingsSealer } from "./settings-store.ts";
 
-export { admit, mayLearnAbsence } from "./admit.ts";
+export { admit, admitCreation, mayLearnAbsence } from "./admit.ts";
 export type { BucketInfo } from "./catalogue.ts";
 export type { EncryptionChange } from "./settings.ts";
 export type { SettingsSealer } from "./settings-store.ts";
 
 /** What a bucket answers about its encryption, in S3's words. */
 export interface BucketEncryption {
-  /** What later objects show: `AES256` gives MD5 ETags, `aws:kms` opaque ones. */
-  readonly shown: "AES256" | "aws:kms";
+  /** What later objects show: `AES256` gives MD5 ETags, `aws:kms` opaque ones; `none`: they are stored as they are. */
+  readonly shown: Shown;
   readonly kmsKeyId: string;
   readonly bucketKeyEnabled: boolean;
   readonly algorithm: "AES-256-GCM" | "ChaCha20-Poly1305";
@@ -26,6 +27,12 @@ export interface BucketEncryption {
 export interface Buckets {
   /** Makes what the configuration names: repeatable; run for each new configuration before it is called ready. */
   prepare(buckets: readonly BucketEntry[], signal: AbortSignal): Promise<void>;
+  /** Reads which buckets self-service made: once, before anything is served. */
+  recall(signal: AbortSignal): Promise<void>;
+  /** Needs a self-service credential. Throws BucketAlreadyOwnedByYou, BucketAlreadyExists, InvalidBucketName. */
+  make(call: Call, bucket: string): Promise<void>;
+  /** What self-service made, once it is empty: BucketNotEmpty. */
+  remove(call: Call, bucket: string): Promise<void>;
   /** The bucket's entry, if it serves and the caller may use it at all. Throws NoSuchBucket or AccessDenied. */
   head(call: Call, bucket: string): Promise<BucketEntry>;
   /** Those that the caller may use, by name. */
@@ -36,7 +43,7 @@ export interface Buckets {
   /** Back to the default. */
   removeEncryption(call: Call, bucket: string): Promise<void>;
   /** What later objects of the bucket show, if somebody set it; asked by every write, so it is cached. */
-  shownByDefault(call: Call, bucket: BucketEntry): Promise<"AES256" | "aws:kms"> | "AES256" | "aws:kms";
+  shownByDefault(call: Call, bucket: BucketEntry): Promise<Shown> | Shown;
 }
 
 export interface BucketsNeeds {
@@ -44,20 +51,33 @@ export interface BucketsNeeds {
   readonly sealer: SettingsSealer;
   readonly audit: (call: Call, event: AuditEvent) => Promise<void> | undefined;
   readonly nowMs: () => number;
+  /** Those that self-service made: kept here, and shared with the snapshots. */
+  readonly made: Map<string, MadeBucket>;
 }
 
 export function createBuckets(needs: BucketsNeeds): Buckets {
   const { nowMs } = needs;
   const settingsOf = createSettingsStore(needs.storage, needs.sealer);
-  const catalogue = createCatalogue(needs.storage, nowMs);
+  const catalogue = new Catalogue(needs.storage, nowMs, needs.made, settingsOf.forget);
   const audited = auditing(needs.audit);
   return {
-    prepare: catalogue.prepare,
+    prepare: (buckets, signal) => catalogue.prepare(buckets, signal),
+    recall: (signal) => catalogue.recall(signal),
+    make: (call, bucket) =>
+      audited(call, "CreateBucket", "write", bucket, async () => {
+        admitCreation(call, bucket, nowMs());
+        await catalogue.make(bucket, call.signal);
+      }),
+    remove: (call, bucket) =>
+      audited(call, "DeleteBucket", "write", bucket, async () => {
+        admit(call, bucket, "RemoveBucket", nowMs());
+        await catalogue.remove(bucket, call.signal);
+      }),
     head: (call, bucket) =>
       audited(call, "HeadBucket", "read", bucket, async () => admit(call, bucket, "HeadBucket", nowMs())),
     list: (call) =>
       audited(call, "ListBuckets", "read", "", () => {
-        const names = [...call.snapshot.buckets.keys()];
+        const names = [...call.snapshot.buckets.keys(), ...call.snapshot.made.all().map(({ name }) => name)];
         return catalogue.describe(names.filter((name) => isUsable(call, name, nowMs())).sort(), call.signal);
       }),
     encryption: (call, bucket) =>
@@ -72,7 +92,8 @@ export function createBuckets(needs: BucketsNeeds): Buckets {
         checkChange(entry, kmsKeyIdOf(call, entry), change);
         // What holds already is accepted from everybody who may use the bucket.
         const shown = change.shown ?? settings.shown;
-        if (shown === undefined || shown === (settings.shown ?? DEFAULT_SHOWN)) return describe(call, entry, settings);
+        if (shown === undefined || shown === (settings.shown ?? defaultShown(entry)))
+          return describe(call, entry, settings);
         admit(call, bucket, "WriteSettings", nowMs());
         await settingsOf.write(call, entry, { ...settings, shown });
         return describe(call, entry, { ...settings, shown });
@@ -87,13 +108,11 @@ export function createBuckets(needs: BucketsNeeds): Buckets {
       }),
     shownByDefault(call, bucket) {
       const cached = settingsOf.cached(bucket.name);
-      if (cached !== undefined) return cached.shown ?? DEFAULT_SHOWN;
-      return settingsOf.read(call, bucket).then(({ shown }) => shown ?? DEFAULT_SHOWN);
+      if (cached !== undefined) return cached.shown ?? defaultShown(bucket);
+      return settingsOf.read(call, bucket).then(({ shown }) => shown ?? defaultShown(bucket));
     },
   };
 }
-
-const DEFAULT_SHOWN = "aws:kms";
 
 /** Runs one operation; its audit line is written before the answer. */
 function auditing(audit: BucketsNeeds["audit"]) {
@@ -119,7 +138,7 @@ function auditing(audit: BucketsNeeds["audit"]) {
 
 function describe(call: Call, bucket: BucketEntry, settings: Settings): BucketEncryption {
   return {
-    shown: settings.shown ?? DEFAULT_SHOWN,
+    shown: settings.shown ?? defaultShown(bucket),
     kmsKeyId: kmsKeyIdOf(call, bucket),
     bucketKeyEnabled: bucket.keyMode === "bucket",
     algorithm: bucket.algorithm === "ChaCha20-Poly1305" ? "ChaCha20-Poly1305" : "AES-256-GCM",
@@ -130,16 +149,4 @@ function describe(call: Call, bucket: BucketEntry, settings: Settings): BucketEn
 function kmsKeyIdOf(call: Call, bucket: BucketEntry): string {
   const provider = bucket.keys[0]?.provider ?? "";
   return call.snapshot.providers.get(provider)?.kmsKeyId ?? "";
-}
-
-function isUsable(call: Call, bucket: string, nowMs: number): boolean {
-  try {
-    admit(call, bucket, "HeadBucket", nowMs);
-    return true;
-  } catch (error) {
-    if (error instanceof Failure) return false;
-    throw error;
-  } finally {
-    call.bucket = undefined;
-  }
 }

@@ -6,8 +6,10 @@ export interface BucketDocument {
   readonly createdMs: number;
 }
 
+export const BUCKETS_PREFIX = "bucket/";
+
 export function bucketPath(bucket: string): string {
-  return `bucket/${bucket}`;
+  return BUCKETS_PREFIX + bucket;
 }
 
 export function printBucketDocument(document: BucketDocument): Uint8Array {

@@ -15,18 +15,27 @@ export interface SettingsStore {
   /** Durable when it resolves. */
   write(call: Call, bucket: BucketEntry, settings: Settings): Promise<void>;
   cached(bucket: string): Settings | undefined;
+  /** The document has gone. */
+  forget(bucket: string): void;
 }
 
 export function createSettingsStore(storage: Storage, sealer: SettingsSealer): SettingsStore {
   const known = new Map<string, Settings>();
+  /** Grows with every change, so that what was read before one is not kept behind it. */
+  let changes = 0;
+  const forget = (bucket: string): void => {
+    changes += 1;
+    known.delete(bucket);
+  };
   return {
     async read(call, bucket) {
       const cached = known.get(bucket.name);
       if (cached !== undefined) return cached;
+      const before = changes;
       const document = await storage.document(settingsPath(bucket.name), call.signal);
       const settings =
         document === undefined ? {} : parseSettings(await sealer.open(call, bucket, document.bytes), bucket.name);
-      known.set(bucket.name, settings);
+      if (changes === before) known.set(bucket.name, settings);
       return settings;
     },
     async write(call, bucket, settings) {
@@ -37,9 +46,10 @@ export function createSettingsStore(storage: Storage, sealer: SettingsSealer): S
         await storage.putDocument(path, sealed, before?.tag ?? "absent", call.signal);
       } finally {
         // Whatever came of it, the next reader looks.
-        known.delete(bucket.name);
+        forget(bucket.name);
       }
     },
+    forget,
     cached: (bucket) => known.get(bucket),
   };
 }

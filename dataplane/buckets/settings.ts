@@ -3,13 +3,21 @@ import type { BucketEntry } from "../config/config.ts";
 import { Failure } from "../failure.ts";
 import { StorageError } from "../storage/storage.ts";
 
+/** `none`: later objects are stored as they are. */
+export type Shown = "AES256" | "aws:kms" | "none";
+
 export interface Settings {
-  readonly shown?: "AES256" | "aws:kms";
+  readonly shown?: Shown;
+}
+
+/** Where nothing is set. */
+export function defaultShown(bucket: BucketEntry): Shown {
+  return bucket.allowPlaintext ? "none" : "aws:kms";
 }
 
 /** What a request wants of a bucket's encryption; undefined: it does not say. */
 export interface EncryptionChange {
-  readonly shown: "AES256" | "aws:kms" | undefined;
+  readonly shown: Shown | undefined;
   /** As the KMS key id of the configuration, or as the provider's name. */
   readonly kmsKeyId: string | undefined;
   readonly bucketKeyEnabled: boolean | undefined;
@@ -31,7 +39,7 @@ export function parseSettings(json: string, bucket: string): Settings {
     throw new StorageError("damaged", `the settings of bucket "${bucket}" cannot be read`);
   }
   const { shown } = value as Readonly<Record<string, unknown>>;
-  return shown === "AES256" || shown === "aws:kms" ? { shown } : {};
+  return shown === "AES256" || shown === "aws:kms" || shown === "none" ? { shown } : {};
 }
 
 /** Throws ConfigurationConflict where the change contradicts the bucket's resource. */
@@ -41,6 +49,7 @@ export function checkChange(bucket: BucketEntry, kmsKeyId: string, change: Encry
       "ConfigurationConflict",
       `${what} of bucket "${bucket.name}" is ruled by ${bucket.resource}: change it there`,
     );
+  if (change.shown === "none" && !bucket.allowPlaintext) throw conflict("The encryption");
   const named = change.kmsKeyId;
   if (named !== undefined && named !== kmsKeyId && named !== bucket.keys[0]?.provider) throw conflict("The KMS key");
   const { bucketKeyEnabled, algorithm } = change;

@@ -7,6 +7,7 @@ import type { JobStep } from "./kind.ts";
 
 const spec = { bucket: "photos", wish: "v2" };
 const nowhere = {} as never;
+const NONE_MADE = { get: () => undefined, all: () => [] };
 
 /** Answers steps from a script and writes down with which cursor each was asked. */
 function scripted(name: string, cursors: (string | undefined)[], asked: string[]) {
@@ -23,7 +24,7 @@ async function sweep(hasDataKeys: boolean): Promise<string[]> {
     wrapsDataKeys: async () => hasDataKeys,
   } as unknown as BucketKeys;
   const job = createRewrapJob(keys, { rewrap: scripted("objects", ["a/ü", undefined], asked) });
-  const call = { snapshot: { buckets: new Map([["photos", bucketEntry("photos")]]) } } as never;
+  const call = { snapshot: { buckets: new Map([["photos", bucketEntry("photos")]]), made: NONE_MADE } } as never;
   let step: JobStep = await job.step(call, spec, undefined);
   while (step.cursor !== undefined) step = await job.step(call, spec, step.cursor);
   return asked;
@@ -38,17 +39,21 @@ describe("createRewrapJob()", () => {
     expect(await sweep(true)).toEqual(["keys undefined", "keys k1", "objects undefined", "objects a/ü"]);
   });
 
-  it("wants each bucket that serves and has a wish", () => {
+  it("wants each bucket that serves and has a wish, those of self-service too", () => {
     const buckets = [
       bucketEntry("photos", { rewrapWish: "v2" }),
       bucketEntry("music"),
       bucketEntry("going", { rewrapWish: "v2", state: "empty-and-remove" }),
     ];
-    expect(createRewrapJob(nowhere, nowhere).wanted({ config: { buckets } } as never)).toEqual([spec]);
+    const made = { get: () => undefined, all: () => [bucketEntry("mine", { rewrapWish: "v2" })] };
+    expect(createRewrapJob(nowhere, nowhere).wanted({ config: { buckets }, made } as never)).toEqual([
+      spec,
+      { bucket: "mine", wish: "v2" },
+    ]);
   });
 
   it("is done where the bucket has left the configuration", async () => {
-    const call = { snapshot: { buckets: new Map() } } as never;
+    const call = { snapshot: { buckets: new Map(), made: NONE_MADE } } as never;
     expect(await createRewrapJob(nowhere, nowhere).step(call, spec, undefined)).toMatchObject({ cursor: undefined });
   });
 });

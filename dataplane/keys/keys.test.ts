@@ -124,6 +124,7 @@ function callWith(provided: readonly Provided[], ttlMs = TTL_MS): Call {
     hash: "",
     credentials: new Map(),
     buckets: new Map(),
+    made: { get: () => undefined, all: () => [] },
     providers: new Map(providers.map((entry) => [entry.name, entry])),
     kms: new Map(provided.map((one) => [one.name, one.kms])),
     openFailures: new Map(),

@@ -11,6 +11,8 @@ const DIGEST_HEADERS: readonly (readonly [header: string, algorithm: ChecksumAlg
   ["x-amz-checksum-crc64nvme", "CRC64NVME", 8],
   ["x-amz-checksum-sha1", "SHA1", 20],
   ["x-amz-checksum-sha256", "SHA256", 32],
+  ["x-amz-checksum-sha512", "SHA512", 64],
+  ["x-amz-checksum-md5", "MD5", 16],
 ];
 
 /** What a head says of its body. Digests are looked at when they are asked for, so that they are refused behind the caller. */
@@ -61,6 +63,10 @@ function digestsOf(head: IncomingMessage): Digests {
     const digest = Buffer.from(String(value), "base64");
     if (digest.length !== bytes || digest.toString("base64") !== String(value).trim()) {
       throw new Failure("InvalidDigest", `The header ${header} is not ${bytes} bytes in base64`);
+    }
+    const before = digests.get(algorithm);
+    if (before !== undefined && Buffer.compare(before, digest) !== 0) {
+      throw new Failure("InvalidRequest", `Two headers state another ${algorithm} of the body`);
     }
     digests.set(algorithm, digest);
   }

@@ -9,7 +9,7 @@ import { createListener, type Listener } from "../http/listener.ts";
 import { emptyConfig, rawClient, recordedPorts } from "../http/rawclient.ts";
 import { createBucketKeys, createSettingsSealer, openStoreId } from "../keys/keys.ts";
 import { createObjects } from "../objects/objects.ts";
-import { createLive, type Live } from "../snapshot.ts";
+import { createLive, type Live, type MadeBucket } from "../snapshot.ts";
 import { createMemoryStorage } from "../storage/memory.ts";
 import type { ListingJson, OperationsJson, Problem } from "./api.ts";
 import { OPENAPI } from "./openapi.ts";
@@ -97,13 +97,15 @@ async function openStack(): Promise<Stack> {
   const nowMs = Date.now;
   const storage = createMemoryStorage(nowMs);
   const audit = (_call: Call, _event: AuditEvent): undefined => undefined;
+  const made = new Map<string, MadeBucket>();
   const live = createLive(
     () => Promise.resolve(createLocalKms(ring)),
     () => undefined,
+    made,
   );
   const snapshot = await live.offer(configOf(), signal);
   const keys = createBucketKeys({ storage, storeId: await openStoreId(storage, [], signal), audit, nowMs });
-  const buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs });
+  const buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs, made });
   await buckets.prepare(snapshot.config.buckets, signal);
   const objects = createObjects({ storage, keys, audit, nowMs, shownByDefault: buckets.shownByDefault });
   const shutdown = new AbortController();
@@ -535,14 +537,39 @@ describe("buckets", () => {
   test.each([
     ["PUT", "/buckets/photos", "app", 409, "BucketAlreadyOwnedByYou"],
     ["PUT", "/buckets/new-one", "app", 403, "AccessDenied"],
-    ["PUT", "/buckets/new-one", "maker", 501, "NotImplemented"],
+    ["PUT", "/buckets/photos", "maker", 409, "BucketAlreadyExists"],
+    ["PUT", "/buckets/10.0.0.1", "maker", 400, "InvalidBucketName"],
+    ["DELETE", "/buckets/new-one", "app", 403, "AccessDenied"],
+    ["DELETE", "/buckets/new-one", "maker", 404, "NoSuchBucket"],
     ["DELETE", "/buckets/photos", "app", 403, "AccessDenied"],
-    ["DELETE", "/buckets/photos", "maker", 501, "NotImplemented"],
+    ["DELETE", "/buckets/photos", "maker", 403, "AccessDenied"],
     ["GET", "/buckets/UPPER/objects", "app", 400, "InvalidBucketName"],
     ["GET", "/buckets/a..b/objects", "app", 400, "InvalidBucketName"],
     ["GET", "/buckets//objects", "app", 400, "InvalidBucketName"],
   ])("%s %s as %s is %d %s", async (method, path, as, status, code) => {
     expect(await problemOf(await ask(method, path, { as }))).toMatchObject({ status, code });
+  });
+
+  test("are made, used and removed by self-service", async () => {
+    const as = "maker";
+    const made = await ask("PUT", "/buckets/made-here", { as });
+    expect([made.status, made.headers.get("location")]).toEqual([201, "/api/v1/buckets/made-here"]);
+    expect(await problemOf(await ask("PUT", "/buckets/made-here", { as }))).toMatchObject({
+      status: 409,
+      code: "BucketAlreadyOwnedByYou",
+    });
+    const { buckets } = (await (await ask("GET", "/buckets", { as })).json()) as { buckets: { name: string }[] };
+    expect(buckets.map(({ name }) => name)).toEqual(["made-here"]);
+    expect((await ask("PUT", "/buckets/made-here/objects/a", { as, body: "hello" })).status).toBe(200);
+    expect(await (await ask("GET", "/buckets/made-here/objects/a", { as })).text()).toBe("hello");
+    expect((await ask("GET", "/buckets/made-here/objects/a")).status).toBe(403);
+    expect(await problemOf(await ask("DELETE", "/buckets/made-here", { as }))).toMatchObject({
+      status: 409,
+      code: "BucketNotEmpty",
+    });
+    await ask("DELETE", "/buckets/made-here/objects/a", { as });
+    expect((await ask("DELETE", "/buckets/made-here", { as })).status).toBe(204);
+    expect((await ask("GET", "/buckets/made-here/objects", { as })).status).toBe(404);
   });
 
   test("say how they are encrypted", async () => {

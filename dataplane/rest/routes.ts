@@ -56,8 +56,10 @@ export function createRest(needs: RestNeeds): Protocol<Target> {
       row("DeleteObject", ["DELETE"], "object", 0, (call, at, it) => deleteObject(objects, call, at, it)),
       row("ListObjects", ["GET", "HEAD"], "objects", 0, (call, at, it) => listObjects(objects, call, at.bucket, it)),
       row("ListBuckets", ["GET", "HEAD"], "buckets", 0, (call, _at, it) => listBuckets(buckets, call, it)),
-      row("CreateBucket", ["PUT"], "bucket", JSON_BYTES_MAX, (call, at) => makeBucket(buckets, call, at.bucket)),
-      row("DeleteBucket", ["DELETE"], "bucket", 0, (call, at) => removeBucket(call, at.bucket)),
+      row("CreateBucket", ["PUT"], "bucket", JSON_BYTES_MAX, (call, at, it) =>
+        makeBucket(buckets, call, at.bucket, it),
+      ),
+      row("DeleteBucket", ["DELETE"], "bucket", 0, (call, at, it) => removeBucket(buckets, call, at.bucket, it)),
       row("GetBucketEncryption", ["GET", "HEAD"], "encryption", 0, (call, at, it) =>
         getEncryption(buckets, call, at.bucket, it),
       ),

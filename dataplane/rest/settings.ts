@@ -8,7 +8,10 @@ import type { BucketsJson, EncryptionJson } from "./api.ts";
 import { readJson } from "./body.ts";
 import type { Target } from "./target.ts";
 
-export type RestBuckets = Pick<Buckets, "head" | "list" | "encryption" | "setEncryption" | "removeEncryption">;
+export type RestBuckets = Pick<
+  Buckets,
+  "list" | "make" | "remove" | "encryption" | "setEncryption" | "removeEncryption"
+>;
 
 const ALGORITHMS = { AES256: "AES-256-GCM", ChaCha20Poly1305: "ChaCha20-Poly1305" } as const;
 
@@ -20,18 +23,29 @@ export async function listBuckets(buckets: RestBuckets, call: Call, { answer }: 
   sendWhole(answer, 200, "application/json", JSON.stringify(json));
 }
 
-/** Buckets come with the configuration; only a self-service credential could ask for another. */
-export async function makeBucket(buckets: RestBuckets, call: Call, bucket: string): Promise<void> {
-  const entry = await buckets.head(call, bucket).catch((error: unknown) => {
-    if (error instanceof Failure && (error.code === "NoSuchBucket" || error.code === "AccessDenied")) return undefined;
-    throw error;
-  });
-  if (entry !== undefined) throw new Failure("BucketAlreadyOwnedByYou", `Bucket "${bucket}" exists already`);
-  throw refuseSelfService(call, `make bucket "${bucket}"`);
+/** Of the configuration's self-service rules; a body would say nothing. */
+export async function makeBucket(
+  buckets: RestBuckets,
+  call: Call,
+  bucket: string,
+  { answer }: Exchange<Target>,
+): Promise<void> {
+  await buckets.make(call, bucket);
+  answer.statusCode = 201;
+  answer.setHeader("Location", `/api/v1/buckets/${bucket}`);
+  answer.setHeader("Content-Length", 0);
+  answer.end();
 }
 
-export function removeBucket(call: Call, bucket: string): Promise<void> {
-  return Promise.reject(refuseSelfService(call, `remove bucket "${bucket}"`));
+export async function removeBucket(
+  buckets: RestBuckets,
+  call: Call,
+  bucket: string,
+  { answer }: Exchange<Target>,
+): Promise<void> {
+  await buckets.remove(call, bucket);
+  answer.statusCode = 204;
+  answer.end();
 }
 
 export async function getEncryption(
@@ -50,16 +64,12 @@ export async function setEncryption(
   bucket: string,
   { answer, body }: Exchange<Target>,
 ): Promise<void> {
-  const { resource, allowPlaintext } = await buckets.head(call, bucket);
+  // Who may not use the bucket is refused before the body is read.
+  const before = await buckets.encryption(call, bucket);
   const wanted = parseEncryption(await readJson(body));
-  if (!wanted.enabled && allowPlaintext) {
-    throw new Failure("NotImplemented", `Cannot store later objects of "${bucket}" unencrypted by request`);
-  }
-  if (!wanted.enabled) {
-    throw new Failure("ConfigurationConflict", `Bucket "${bucket}" is encrypted: ${resource} rules it`);
-  }
+  const begins = before.shown === "none" ? "aws:kms" : undefined;
   const encryption = await buckets.setEncryption(call, bucket, {
-    shown: undefined,
+    shown: wanted.enabled ? begins : "none",
     kmsKeyId: wanted.kms_key_id,
     bucketKeyEnabled: undefined,
     algorithm: wanted.algorithm === undefined ? undefined : ALGORITHMS[wanted.algorithm],
@@ -76,14 +86,6 @@ export async function removeEncryption(
   await buckets.removeEncryption(call, bucket);
   answer.statusCode = 204;
   answer.end();
-}
-
-function refuseSelfService(call: Call, doing: string): Failure {
-  const { principal } = call;
-  if (principal.kind === "credential" && principal.credential.selfService) {
-    return new Failure("NotImplemented", `Cannot ${doing}: buckets are made by the configuration alone`);
-  }
-  return new Failure("AccessDenied", `Cannot ${doing}: it needs a self-service credential`);
 }
 
 interface EncryptionWanted {
@@ -109,9 +111,9 @@ function parseEncryption(value: unknown): EncryptionWanted {
   return { enabled, algorithm, kms_key_id };
 }
 
-function encryptionJson({ algorithm, kmsKeyId }: BucketEncryption): EncryptionJson {
+function encryptionJson({ shown, algorithm, kmsKeyId }: BucketEncryption): EncryptionJson {
   return {
-    enabled: true,
+    enabled: shown !== "none",
     algorithm: algorithm === "AES-256-GCM" ? "AES256" : "ChaCha20Poly1305",
     kms_key_id: kmsKeyId,
   };

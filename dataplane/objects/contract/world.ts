@@ -142,6 +142,7 @@ function snapshotOf({ key }: World, buckets: readonly BucketEntry[]): Snapshot {
     hash: "",
     credentials: new Map(),
     buckets: new Map(buckets.map((bucket) => [bucket.name, bucket])),
+    made: { get: () => undefined, all: () => [] },
     providers: new Map([["local", provider]]),
     kms: new Map([["local", key.kms]]),
     openFailures: new Map(),

@@ -54,6 +54,7 @@ export function snapshotOf(config: Partial<DataPlaneConfig> = {}, credentials = 
       ]),
     ),
     buckets: new Map(),
+    made: { get: () => undefined, all: () => [] },
     providers: new Map(),
     kms: new Map(),
     openFailures: new Map(),

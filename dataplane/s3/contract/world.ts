@@ -14,7 +14,7 @@ import { createListener } from "../../http/listener.ts";
 import { createBucketKeys, createSettingsSealer, openStoreId } from "../../keys/keys.ts";
 import { createMetrics } from "../../metrics.ts";
 import { createObjects, type ObjectStore } from "../../objects/objects.ts";
-import { createLive, type OpenKms } from "../../snapshot.ts";
+import { createLive, type MadeBucket, type OpenKms } from "../../snapshot.ts";
 import { createMemoryStorage } from "../../storage/memory.ts";
 import { createS3Protocol } from "../routes.ts";
 import { ACCESS_KEY_ID, type HeaderList, SECRET } from "./requests.ts";
@@ -60,9 +60,11 @@ export const CREDENTIAL: ConfiguredCredential = {
 export async function startWorld(key: WorldKey, options: WorldOptions = {}): Promise<World> {
   const signal = AbortSignal.timeout(60_000);
   const config = configOf(options, key);
+  const made = new Map<string, MadeBucket>();
   const live = createLive(
     async () => key.kms,
     () => undefined,
+    made,
   );
   await live.offer(config, signal);
   const world = { audit: [] as AuditEvent[], lines: [] as World["lines"], errors: [] as unknown[] };
@@ -70,7 +72,7 @@ export async function startWorld(key: WorldKey, options: WorldOptions = {}): Pro
   const storage = createMemoryStorage();
   const storeId = await openStoreId(storage, [...BUCKETS], signal);
   const keys = createBucketKeys({ storage, storeId, audit, nowMs: Date.now });
-  const buckets: Buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs: Date.now });
+  const buckets: Buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs: Date.now, made });
   await buckets.prepare(config.buckets, signal);
   const shownByDefault = buckets.shownByDefault.bind(buckets);
   const objects = createObjects({ storage, keys, audit, nowMs: Date.now, shownByDefault });
