@@ -67,7 +67,8 @@ export function schemaOf(definition: Definition): SchemaNode {
     properties: {
       apiVersion: { description: "Group and version of the API.", type: "string" },
       kind: { description: "Kind of the resource.", type: "string" },
-      metadata: { description: "Name, namespace, labels and annotations.", type: "object" },
+      // The API server has a schema of its own for it, and refuses even a description here.
+      metadata: { type: "object" },
       spec: toNode(definition.spec),
       status: toNode(definition.status),
     },

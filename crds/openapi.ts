@@ -36,7 +36,7 @@ export function identity(item: unknown, keys: readonly string[]): string | undef
 
 function check(node: SchemaNode, value: unknown, path: string, findings: Finding[]): void {
   const report: Report = (message, blocking) => findings.push({ path, message, blocking: blocking !== undefined });
-  const expected = node["x-kubernetes-int-or-string"] === true ? "integer or string" : node.type;
+  const expected = node["x-kubernetes-int-or-string"] === true ? "integer,string" : node.type;
   if (expected !== undefined && !hasType(node, value)) {
     const found = typeName(value);
     report(`Invalid value: "${found}": ${path} in body must be of type ${expected}: "${found}"`, "blocking");

@@ -1,5 +1,5 @@
 // `npm test`: brings what the tests need, runs them, and ends with one line of counts. Says what it does while it does it.
-//   npm test -- --tier unit|e2e   one of the two tiers
+//   npm test -- --tier unit|integration|e2e   one of the three tiers
 //   npm test -- --checks          types, lint and dead code first; each that fails counts as a failed test
 //   npm test -- NAME …            test files with that in their name
 
@@ -8,7 +8,9 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { preparePython } from "./python.ts";
+import { prepareBinaries } from "./cluster/binaries.ts";
+import { prepareDebian } from "./debian.ts";
+import { PYTHON_TOOLS, preparePython } from "./python.ts";
 
 interface Counts {
   readonly passed: number;
@@ -17,7 +19,7 @@ interface Counts {
 }
 
 interface Tier {
-  readonly name: "unit" | "e2e";
+  readonly name: "unit" | "integration" | "e2e";
   readonly what: string;
   readonly config: string;
   readonly reporter: string;
@@ -40,6 +42,13 @@ const TIERS: readonly Tier[] = [
     limitMs: 7 * MINUTE_MS,
   },
   {
+    name: "integration",
+    what: "Integration tests: the API and the operator against a real API server and etcd.",
+    config: "e2e/cluster/vitest.config.ts",
+    reporter: "default",
+    limitMs: 10 * MINUTE_MS,
+  },
+  {
     name: "e2e",
     what: "End-to-end tests: the whole store, started as a user starts it, and real clients.",
     config: "e2e/vitest.config.ts",
@@ -58,12 +67,16 @@ async function main(): Promise<void> {
     allowPositionals: true,
   });
   const tiers = TIERS.filter((tier) => values.tier === undefined || values.tier === tier.name);
-  if (tiers.length === 0) throw new Error(`There is no tier ${values.tier}: unit or e2e`);
+  if (tiers.length === 0) throw new Error(`There is no tier ${values.tier}: unit, integration or e2e`);
   say(`Node ${process.version}.`);
   const counts: Counts[] = [];
   if (values.checks) for (const check of CHECKS) counts.push(await runCheck(check));
   for (const tier of tiers) {
-    if (tier.name === "e2e") counts.push(await bringPython());
+    if (tier.name === "e2e") counts.push(await bringClients());
+    if (tier.name === "integration" && !(await bringControlPlane())) {
+      counts.push(CRASHED);
+      continue;
+    }
     counts.push(await runTier(tier, positionals));
   }
   const { passed, failed, skipped } = counts.reduce(sum, NOTHING);
@@ -79,13 +92,23 @@ async function runCheck(check: string): Promise<Counts> {
   return CRASHED;
 }
 
-/** Tests that need no Python run without it too. */
-async function bringPython(): Promise<Counts> {
+/** Tests that need none of them run without them too. */
+async function bringClients(): Promise<Counts> {
+  say("");
+  const counts: Counts[] = [];
+  for (const tool of PYTHON_TOOLS) {
+    counts.push(await bring(async () => say(`Python with ${tool}: ${await preparePython(tool, say)}`)));
+  }
+  counts.push(await bring(() => prepareDebian(say)));
+  return counts.reduce(sum, NOTHING);
+}
+
+async function bring(what: () => Promise<void>): Promise<Counts> {
   try {
-    say(`\nPython with boto3: ${await preparePython(say)}`);
+    await what();
     return NOTHING;
   } catch (error) {
-    say(`\n${error instanceof Error ? error.message : String(error)}`);
+    say(error instanceof Error ? error.message : String(error));
     return CRASHED;
   }
 }

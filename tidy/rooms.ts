@@ -121,6 +121,22 @@ export const ROOMS: readonly Room[] = [
     packages: [],
   },
   {
+    // Time, and what waits: knows neither kinds nor the API server.
+    name: "operator, time",
+    files: /^operator\/(clock|backoff|queue)\./,
+    imports: [],
+    doors: "all",
+    packages: [],
+  },
+  {
+    // The one room that talks to the API server, so that what it is asked can be read in one place.
+    name: "operator/kube/",
+    files: /^operator\/kube\//,
+    imports: ["crds/", "operator, time"],
+    doors: "all",
+    packages: ["@kubernetes/client-node"],
+  },
+  {
     name: "dataplane/config/",
     files: /^dataplane\/config\//,
     imports: ["kms/options.ts", "kms/secret.ts"],
@@ -298,7 +314,10 @@ export const ROOMS: readonly Room[] = [
     name: "e2e/",
     files: /^e2e\//,
     imports: ["crds/"],
-    doors: {},
+    doors: {
+      "e2e/cluster/apiserver.ts": "a real API server, for tests of whatever talks to one",
+      "e2e/cluster/faults.ts": "a proxy before it, which breaks what a test wants broken",
+    },
     packages: ["@aws-sdk/client-s3", "@aws-sdk/lib-storage", "@aws-sdk/s3-request-presigner", "vitest"],
   },
   {
@@ -336,8 +355,8 @@ export const GUARDED_BUILTINS: Readonly<Record<string, RegExp>> = {
   "node:child_process": /^(operator\/local\/|e2e\/|bench\/)/,
   "node:cluster": /^$/,
   "node:dgram": /^$/,
-  "node:http": /^(dataplane\/(http|s3|rest|admin)\/|kms\/vault\/|e2e\/|bench\/)/,
-  "node:https": /^kms\/vault\//,
+  "node:http": /^(dataplane\/(http|s3|rest|admin)\/|kms\/vault\/|operator\/kube\/|e2e\/|bench\/)/,
+  "node:https": /^(kms\/vault|operator\/kube)\//,
   "node:inspector": /^$/,
   "node:net": /^(dataplane\/(http|storage\/filesystem)\/|operator\/local\/|e2e\/|bench\/)/,
   "node:sqlite": /^(dataplane\/storage\/filesystem\/|operator\/local\/lock\.|e2e\/)/,

@@ -157,7 +157,7 @@ export const ENCRYPTED_STORE_CASES: Cases = {
   ),
   "an amount that is a list": refused(
     "spec.pod.resources.limits.cpu",
-    "must be of type integer or string",
+    "must be of type integer,string",
     pod({ resources: { limits: { cpu: [1] } } }),
   ),
   "a field of a Pod that is not handed on": refused(
