@@ -123,7 +123,7 @@ export const ROOMS: readonly Room[] = [
   {
     // Time, and what waits: knows neither kinds nor the API server.
     name: "operator, time",
-    files: /^operator\/(clock|backoff|queue)\./,
+    files: /^operator\/(clock|manualclock|backoff|queue)\./,
     imports: [],
     doors: "all",
     packages: [],
@@ -344,7 +344,8 @@ export const TEST_PACKAGES = [
 
 /** Written for tests, though no test themselves: a client that sends what no client would, a program that is
  *  killed, a room with all that it needs around it. */
-const TEST_SUPPORT = /^dataplane\/(http\/rawclient|\w+\/world|storage\/filesystem\/crash(-child)?)\.ts$/;
+const TEST_SUPPORT =
+  /^(dataplane\/(http\/rawclient|\w+\/world|storage\/filesystem\/crash(-child)?)|operator\/(manualclock|\w+\/world))\.ts$/;
 
 /** What tests of any room may import although it is nobody's door: stand-ins, and the suites that ports come with. */
 export const TEST_DOORS =
