@@ -1,6 +1,7 @@
 // The clients that users have: the AWS SDK for JavaScript and boto3 with their default settings, REST by plain HTTP.
 
 import { execFile, spawn } from "node:child_process";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { S3Client } from "@aws-sdk/client-s3";
 import { ACCESS_KEYS } from "../crds/names.ts";
@@ -14,13 +15,19 @@ export function s3Client({ endpoint, region, accessKeyId, secretAccessKey }: Cre
   return new S3Client({ endpoint, region, credentials: { accessKeyId, secretAccessKey }, forcePathStyle: true });
 }
 
+/** Where a test was started without `npm test`, which brings clients first. */
+export function sayAside(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
 /** The environment that an application is given, with nothing else of AWS in it. */
-function applicationEnvironment(credentials: Credentials): NodeJS.ProcessEnv {
+export function applicationEnvironment(credentials: Credentials): NodeJS.ProcessEnv {
   const others = Object.entries(process.env).filter(([name]) => !name.startsWith("AWS_"));
   return {
     ...Object.fromEntries(others),
     [ACCESS_KEYS.s3Endpoint]: credentials.endpoint,
     [ACCESS_KEYS.region]: credentials.region,
+    [ACCESS_KEYS.defaultRegion]: credentials.region,
     [ACCESS_KEYS.accessKeyId]: credentials.accessKeyId,
     [ACCESS_KEYS.secretAccessKey]: credentials.secretAccessKey,
     [ACCESS_KEYS.bucketName]: credentials.bucket,
@@ -31,7 +38,7 @@ function applicationEnvironment(credentials: Credentials): NodeJS.ProcessEnv {
 
 /** Runs a script with boto3, in an application's environment, and parses the JSON that it prints. */
 export async function runPython<Printed>(script: string, credentials: Credentials): Promise<Printed> {
-  const python = await preparePython((line) => void process.stderr.write(`${line}\n`));
+  const python = join(await preparePython("boto3", sayAside), "python");
   const env = applicationEnvironment(credentials);
   const { stdout } = await run(python, ["-c", script], { env, maxBuffer: 64 * 1024 * 1024, timeout: 300_000 });
   return JSON.parse(stdout) as Printed;

@@ -192,7 +192,8 @@ export async function readCredentials(path: string): Promise<Credentials> {
     region: read(ACCESS_KEYS.region),
     accessKeyId: read(ACCESS_KEYS.accessKeyId),
     secretAccessKey: read(ACCESS_KEYS.secretAccessKey),
-    bucket: read(ACCESS_KEYS.bucketName),
+    // Those that make buckets have none of their own.
+    bucket: values[ACCESS_KEYS.bucketName] ?? "",
     restUrl: read(ACCESS_KEYS.restUrl),
     token: read(ACCESS_KEYS.token),
   };
