@@ -26,6 +26,7 @@ export const REASONS = {
     "TimeZoneUnknown",
     "TypeNotSupported",
     "CertificateAuthorityInvalid",
+    "SpecInvalid",
   ],
   CredentialsResolved: [
     "CredentialsFound",

@@ -27,6 +27,15 @@ export { type Finding, isFinding } from "./finding.ts";
 export { holdersOf } from "./holders.ts";
 export { compileProvider, providerResource } from "./provider.ts";
 export { compileSelfService, compileSettings, storeResource } from "./store.ts";
+export {
+  compileVault,
+  type Reference,
+  type VaultIdentity,
+  type VaultMaterial,
+  type VaultMistake,
+  type VaultReferences,
+  vaultReferences,
+} from "./vault.ts";
 
 /** All of a store but its buckets. */
 export interface StoreInputs {

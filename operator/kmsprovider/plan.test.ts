@@ -163,11 +163,56 @@ describe("planProvider()", () => {
     expect(reasons(plan(provider({}, status), { probe, failures: 3 }))["Ready"]).toBe("False ConnectionFailed");
   });
 
-  test("says of a type that it does not know that this version does not", () => {
+  describe("of a key in Vault", () => {
     const vault = { address: "https://vault", keyName: "k", auth: { tokenSecretRef: { name: "t", key: "token" } } };
-    const planned = plan(provider({ type: "Vault", vault }), { key: { kind: "unsupported" }, probe: undefined });
-    expect(reasons(planned)).toMatchObject({ Ready: "False TypeNotSupported", Stalled: "True TypeNotSupported" });
-    expect(conditionOf(planned.status.conditions, "Ready")?.message).toMatch(/Vault are not supported by this version/);
+    const inVault = (status: Partial<KmsProviderStatus> = {}) => provider({ type: "Vault", vault }, status);
+    const id = "transit/k";
+
+    test("waits for the first look without a word of failure", () => {
+      const planned = plan(inVault(), { key: { kind: "pending" }, probe: undefined });
+      expect(reasons(planned)).toMatchObject({ Ready: "Unknown NotChecked", Reconciling: "True ChangeInProgress" });
+      expect(planned).toMatchObject({ actions: [], events: [] });
+    });
+
+    test("is ready with one that works, and asks for no backup", () => {
+      const planned = plan(inVault(), { key: found("4", id), endpoint: "https://vault" });
+      expect(reasons(planned)).toMatchObject({ Ready: "True Ready", KeyUsable: "True KeyVerified" });
+      expect(conditionOf(planned.status.conditions, "KeyUsable")?.message).not.toContain("Back up");
+      expect(planned.status).toMatchObject({ key: { id, version: "4" }, endpoint: "https://vault" });
+    });
+
+    test("takes a version over that Vault made, even an older one: nobody can restore it here", () => {
+      const { status } = plan(inVault({ key: key("4", { id }) }), { key: found("2", id) });
+      expect(status.key?.version).toBe("2");
+      expect(conditionOf(status.conditions, "Ready")?.status).toBe("True");
+    });
+
+    test("is the user's mistake where the certificates cannot be read", () => {
+      const misconfigured = {
+        kind: "misconfigured",
+        reason: "CertificateAuthorityInvalid",
+        message: "No PEM",
+      } as const;
+      expect(reasons(plan(inVault(), { key: misconfigured, probe: undefined }))).toMatchObject({
+        Ready: "False CertificateAuthorityInvalid",
+        Stalled: "True CertificateAuthorityInvalid",
+      });
+    });
+
+    test("is an outage, and nobody's mistake, where Vault is sealed before it was ever seen", () => {
+      const sealed = { kind: "failed", code: "sealed", message: "Vault is sealed" } as const;
+      const planned = plan(inVault(), { key: sealed, probe: undefined });
+      expect(reasons(planned)).toMatchObject({ Ready: "False Sealed" });
+      expect(reasons(planned)["Stalled"]).toBeUndefined();
+    });
+
+    test("is rotated like any other", () => {
+      const raised = { type: "Vault", vault, keyRotation: { keyGeneration: 1 } };
+      const intent = plan(provider(raised, { key: key("1", { id }) }), { key: found("1", id) });
+      expect(intent.status.rotation).toMatchObject({ fromVersion: "1" });
+      const asked = plan(provider(raised, intent.status), { key: found("1", id) });
+      expect(asked.actions).toEqual([{ kind: "rotate", provider: "local", ifVersion: "1" }]);
+    });
   });
 
   test.each([

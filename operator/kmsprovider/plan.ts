@@ -27,11 +27,16 @@ export type KeyFound =
   /** What the spec refers to for logging in, or for the key, is not there. */
   | { readonly kind: "unresolved"; readonly reason: UnresolvedReason; readonly message: string }
   | { readonly kind: "failed"; readonly code: KmsCode; readonly message: string }
-  /** A type that this version of the program cannot open. */
-  | { readonly kind: "unsupported" };
+  /** The spec, or what it refers to, cannot be right. */
+  | { readonly kind: "misconfigured"; readonly reason: MisconfiguredReason; readonly message: string }
+  /** Nobody has looked yet. */
+  | { readonly kind: "pending" };
+
+export type MisconfiguredReason = "CertificateAuthorityInvalid" | "SpecInvalid";
 
 export type UnresolvedReason =
   | "SecretNotFound"
+  | "ServiceAccountNotFound"
   | "SecretKeyMissing"
   | "SecretInvalid"
   | "ConfigMapNotFound"
@@ -115,10 +120,10 @@ function judgeKey(observed: ObservedProvider): Standing {
   const { provider, key, ringPlace } = observed;
   const known = provider.status.key;
   switch (key.kind) {
-    case "unsupported": {
-      const message = `Providers of type ${provider.spec.type} are not supported by this version; Local is`;
-      return standing([no("ConfigurationValid", "TypeNotSupported", message)], { isUsersMistake: true });
-    }
+    case "pending":
+      return standing([resolved()]);
+    case "misconfigured":
+      return standing([no("ConfigurationValid", key.reason, key.message)], { isUsersMistake: true });
     case "unresolved":
       return standing([no("CredentialsResolved", key.reason, key.message)]);
     case "invalid": {
@@ -257,7 +262,8 @@ function judge(
 function reconcilingWords(observed: ObservedProvider, found: Standing, rotation: RotationPlan | undefined) {
   if (found.makeRing) return "A key ring is being made";
   if (rotation?.intent !== undefined) return `The key is being rotated from version ${rotation.intent.fromVersion}`;
-  return found.usable !== undefined && observed.probe === undefined ? "The key is being tried" : undefined;
+  const isToBeTried = observed.key.kind === "pending" || found.usable !== undefined;
+  return isToBeTried && observed.probe === undefined ? "The key is being tried" : undefined;
 }
 
 function statusOf(

@@ -81,7 +81,7 @@ async function start(settings: LocalSettings, out: Terminal): Promise<number> {
   };
   const child = createChild({ environment, logsDir: paths.logsDir, terminal: out, onChange: bell.ring });
   stopping.again(() => void child.stop());
-  const providers = createProviders(secretsDir, now);
+  const providers = createProviders(secretsDir, now, bell.ring);
   const runtime = {
     ...paths,
     folder,

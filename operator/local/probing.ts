@@ -6,7 +6,12 @@ import { KmsError } from "../../kms/kms.ts";
 import { openKms } from "../../kms/open.ts";
 import { type KmsOptions, printKmsOptions } from "../../kms/options.ts";
 import { probeKms } from "../../kms/probe.ts";
-import type { Probe } from "../kmsprovider/plan.ts";
+import type { ObservedProvider, Probe } from "../kmsprovider/plan.ts";
+
+/** A provider's key as one look shows it. `options`: what opens it, if there is a key to be opened. */
+export interface SeenKey extends Pick<ObservedProvider, "key" | "probe" | "failures" | "ringPlace" | "endpoint"> {
+  readonly options: KmsOptions | undefined;
+}
 
 export interface Tried {
   readonly probe: Probe;
@@ -40,7 +45,8 @@ export function createProber(now: () => Date): Prober {
   };
 }
 
-async function tryKey(options: KmsOptions, timeoutMs: number, signal: AbortSignal): Promise<Probe> {
+/** One real wrap and unwrap. Rejects only with what no KMS said. */
+export async function tryKey(options: KmsOptions, timeoutMs: number, signal: AbortSignal): Promise<Probe> {
   try {
     const kms = await openKms(options, { timeoutMs, negativeTtlMs: 0, observe: () => {} }, signal);
     try {

@@ -1,0 +1,208 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { KmsProvider, KmsProviderStatus } from "../../crds/kmsprovider.ts";
+import { API_VERSION } from "../../crds/names.ts";
+import { validate } from "../../crds/validate.ts";
+import { INSTALL_TIMEOUT_MS, installOpenBao } from "../../kms/vault/contract/installed.ts";
+import { makeVaultKey, type VaultKey } from "../../kms/vault/contract/keys.ts";
+import { type OpenBao, startOpenBao } from "../../kms/vault/contract/openbao.ts";
+import { createProviders, type Providers, type SeenProvider } from "./providers.ts";
+
+const PATIENT = new AbortController().signal;
+
+let bao: OpenBao;
+let secretsDir: string;
+
+beforeAll(async () => {
+  await installOpenBao();
+  bao = await startOpenBao();
+  secretsDir = await mkdtemp(join(tmpdir(), "coffer-vaultkeys-"));
+}, INSTALL_TIMEOUT_MS);
+afterAll(async () => {
+  await bao.stop();
+  await rm(secretsDir, { recursive: true, force: true });
+});
+
+function resource(vault: object, more: object = {}, status: Partial<KmsProviderStatus> = {}): KmsProvider {
+  const made = validate({
+    apiVersion: API_VERSION,
+    kind: "KmsProvider",
+    metadata: { name: "vault" },
+    spec: { type: "Vault", vault: { address: bao.address, allowInsecure: true, ...vault }, ...more },
+  });
+  if ("problems" in made) throw new Error(JSON.stringify(made.problems));
+  const object = made.object as KmsProvider;
+  return { ...object, status: { ...object.status, ...status } };
+}
+
+/** A provider with a new key, and a token for it at secrets/<key>/token. */
+async function make(
+  more: object = {},
+): Promise<{ key: VaultKey; provider: KmsProvider; putToken(token: string): Promise<void> }> {
+  const key = await makeVaultKey(bao);
+  const putToken = async (token: string) => {
+    await mkdir(join(secretsDir, key.name), { recursive: true });
+    await writeFile(join(secretsDir, key.name, "token"), `${token}\n`);
+  };
+  await putToken(await key.token({ policies: [key.dataPlane, key.operator], ttl: "1h" }));
+  const auth = { tokenSecretRef: { name: key.name, key: "token" } };
+  return { key, provider: resource({ keyName: key.name, auth }, more), putToken };
+}
+
+interface Clock {
+  readonly now: () => Date;
+  forward(ms: number): void;
+}
+
+function createClock(): Clock {
+  let aheadMs = 0;
+  return {
+    now: () => new Date(Date.now() + aheadMs),
+    forward(ms) {
+      aheadMs += ms;
+    },
+  };
+}
+
+async function seenUntil(look: () => Promise<SeenProvider>, isSeen: (seen: SeenProvider) => boolean) {
+  for (let tries = 0; ; tries += 1) {
+    const seen = await look();
+    if (isSeen(seen)) return seen;
+    if (tries > 200) throw new Error(`It saw ${JSON.stringify(seen.observed.probe)} to the end`);
+    await sleep(20);
+  }
+}
+
+function observe(providers: Providers, provider: KmsProvider): Promise<SeenProvider> {
+  return providers.observe(provider, [], 0, PATIENT);
+}
+
+describe("a key in Vault, seen by npm start", () => {
+  test("is found and tried at the first look, and enters the configuration as its id", async () => {
+    const { key, provider } = await make();
+    const { observed, material } = await observe(
+      createProviders(secretsDir, createClock().now, () => {}),
+      provider,
+    );
+    const id = `transit/${key.name}`;
+    expect(observed).toMatchObject({
+      key: { kind: "found", id, version: "1" },
+      probe: { outcome: "same" },
+      failures: 0,
+      endpoint: bao.address,
+    });
+    expect(material).toMatchObject({ kmsKeyId: id, options: { type: "Vault", keyName: key.name } });
+  });
+
+  test("is rotated once for one wish, and the new version is seen at once", async () => {
+    const { provider } = await make();
+    const providers = createProviders(secretsDir, createClock().now, () => {});
+    await observe(providers, provider);
+    for (let count = 0; count < 2; count += 1) {
+      await providers.act({ kind: "rotate", provider: "vault", ifVersion: "1" }, PATIENT);
+      expect((await observe(providers, provider)).observed.key).toMatchObject({ version: "2" });
+    }
+  });
+
+  test("that somebody else rotates shows its new version after an interval", async () => {
+    const { key, provider } = await make();
+    const clock = createClock();
+    const providers = createProviders(secretsDir, clock.now, () => {});
+    await observe(providers, provider);
+    await bao.admin("POST", `transit/keys/${key.name}/rotate`);
+    expect((await observe(providers, provider)).observed.key).toMatchObject({ version: "1" });
+    clock.forward(61_000);
+    const isSeen = ({ observed }: SeenProvider) => observed.key.kind === "found" && observed.key.version === "2";
+    await seenUntil(() => observe(providers, provider), isSeen);
+  });
+
+  test("holds nobody up while its Vault does not answer, is told as failing, and found again", async () => {
+    const { provider } = await make({ healthCheck: { timeout: "300ms", interval: "5s" } });
+    const known = {
+      ...provider,
+      status: { ...provider.status, key: { id: "transit/x", version: "1", generation: 0 } },
+    };
+    const clock = createClock();
+    let rings = 0;
+    const providers = createProviders(secretsDir, clock.now, () => {
+      rings += 1;
+    });
+    await observe(providers, known);
+    bao.pause();
+    try {
+      clock.forward(6_000);
+      const beganMs = Date.now();
+      await observe(providers, known);
+      expect(Date.now() - beganMs).toBeLessThan(250);
+      const isFailed = ({ observed }: SeenProvider) => observed.probe?.outcome === "failed";
+      const { observed, material } = await seenUntil(() => observe(providers, known), isFailed);
+      expect(observed).toMatchObject({ key: { kind: "found", version: "1" }, probe: { code: "unreachable" } });
+      expect(material).toMatchObject({ finding: "KeyUnusable" });
+      expect(rings).toBeGreaterThanOrEqual(2);
+    } finally {
+      bao.resume();
+    }
+    clock.forward(6_000);
+    await seenUntil(
+      () => observe(providers, known),
+      ({ observed }) => observed.probe?.outcome === "same",
+    );
+  });
+
+  test("whose new credentials do not work keeps them out of the configuration", async () => {
+    const { provider, putToken } = await make();
+    const providers = createProviders(secretsDir, createClock().now, () => {});
+    await observe(providers, provider);
+    await putToken("s.nonsense");
+    const { observed, material } = await observe(providers, provider);
+    expect(observed).toMatchObject({ key: { kind: "failed", code: "credentials" }, failures: 1 });
+    expect(material).toMatchObject({ finding: "KeyUnusable" });
+  });
+
+  test("that is not there is told as not found", async () => {
+    const { key, provider } = await make();
+    await bao.admin("POST", `transit/keys/${key.name}/config`, { deletion_allowed: true });
+    await bao.admin("DELETE", `transit/keys/${key.name}`);
+    const { observed } = await observe(
+      createProviders(secretsDir, createClock().now, () => {}),
+      provider,
+    );
+    expect(observed.key).toMatchObject({ kind: "failed", code: "not-found" });
+  });
+
+  const byToken = { tokenSecretRef: { name: "vault-login", key: "token" } };
+  const unready: Readonly<Record<string, [vault: object, key: object]>> = {
+    "whose token is nowhere": [
+      { keyName: "k", auth: byToken },
+      { kind: "unresolved", reason: "SecretNotFound" },
+    ],
+    "whose certificates are nowhere": [
+      { keyName: "k", auth: byToken, caBundleRef: { name: "authority" } },
+      { kind: "unresolved", reason: "ConfigMapNotFound" },
+    ],
+    "that wants a ServiceAccount": [
+      { keyName: "k", auth: { kubernetes: { role: "coffer" } } },
+      { kind: "unresolved", reason: "ServiceAccountNotFound" },
+    ],
+  };
+  test.each(Object.entries(unready))("%s is told as that, without asking Vault", async (_what, [vault, key]) => {
+    const providers = createProviders(secretsDir, createClock().now, () => {});
+    const { observed, material } = await observe(providers, resource(vault));
+    expect(observed.key).toMatchObject(key);
+    expect(material).toMatchObject({ finding: "KeyUnusable" });
+  });
+
+  test("whose mount is no path is the user's mistake", async () => {
+    const { key } = await make();
+    const auth = { tokenSecretRef: { name: key.name, key: "token" } };
+    const provider = resource({ keyName: key.name, transitMount: "../sys", auth });
+    const { observed } = await observe(
+      createProviders(secretsDir, createClock().now, () => {}),
+      provider,
+    );
+    expect(observed.key).toMatchObject({ kind: "misconfigured", reason: "SpecInvalid" });
+  });
+});
