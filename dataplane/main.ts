@@ -146,6 +146,9 @@ function requestLine(lines: LineWriter, metrics: Metrics): (fields: RequestField
   };
 }
 
+/** A client that waits for a KMS which does not answer hears 503 within two seconds, however patient the probe is. */
+const KMS_ANSWER_WITHIN_MS = 1_900;
+
 function openWith(metrics: Metrics): OpenKms {
   return (entry: ProviderEntry, signal) => {
     const parsed = parseKmsOptions(entry.options);
@@ -154,6 +157,7 @@ function openWith(metrics: Metrics): OpenKms {
       parsed.options,
       {
         timeoutMs: entry.timeoutMs,
+        answerWithinMs: KMS_ANSWER_WITHIN_MS,
         negativeTtlMs: entry.cache.negativeTtlMs,
         observe(event) {
           if (event.kind === "attempt") {

@@ -9,8 +9,10 @@ import type { RingHolder } from "./ring.ts";
 import { systemTimers } from "./timers.ts";
 
 export interface OpenKmsSettings {
-  /** Of one attempt; a call with all its retries gets twice as long. */
+  /** Of one attempt. */
   readonly timeoutMs: number;
+  /** How long a call with all its retries takes at most; absent: as long as two attempts. */
+  readonly answerWithinMs?: number;
   /** How long a refusal to unwrap is remembered; 0: not at all. */
   readonly negativeTtlMs: number;
   readonly observe: ObserveKms;
@@ -19,8 +21,9 @@ export interface OpenKmsSettings {
 /** Opens one key of one KMS. Asks the KMS nothing yet: whether it can be used is what `probeKms` finds out. */
 export async function openKms(options: KmsOptions, settings: OpenKmsSettings, signal: AbortSignal): Promise<Kms> {
   signal.throwIfAborted();
-  const adapter = await openAdapter(options, settings);
-  return withResilience(adapter, limitsFor(options, settings), systemTimers, settings.observe);
+  const limits = limitsFor(options, settings);
+  const adapter = await openAdapter(options, limits.attemptTimeoutMs);
+  return withResilience(adapter, limits, systemTimers, settings.observe);
 }
 
 /** The KeyAdmin of the Local ring with that id. */
@@ -43,7 +46,7 @@ export async function openVaultAdmin(
   return createVaultKeyAdmin(options, { timeoutMs, timers: systemTimers });
 }
 
-async function openAdapter(options: KmsOptions, { timeoutMs }: OpenKmsSettings): Promise<Kms> {
+async function openAdapter(options: KmsOptions, timeoutMs: number): Promise<Kms> {
   switch (options.type) {
     case "Local": {
       const { createLocalKms } = await import("./local.ts");
@@ -56,11 +59,18 @@ async function openAdapter(options: KmsOptions, { timeoutMs }: OpenKmsSettings):
   }
 }
 
-function limitsFor(options: KmsOptions, { timeoutMs, negativeTtlMs }: OpenKmsSettings): ResilienceLimits {
+/** Of the time for a call: what remains tells a KMS that hangs from one that fails at once and is asked again. */
+const ATTEMPT_SHARE = 0.85;
+
+function limitsFor(
+  options: KmsOptions,
+  { timeoutMs, answerWithinMs, negativeTtlMs }: OpenKmsSettings,
+): ResilienceLimits {
+  const totalTimeoutMs = Math.min(2 * timeoutMs, answerWithinMs ?? Number.POSITIVE_INFINITY);
   return {
     ...RESILIENCE_DEFAULTS,
-    attemptTimeoutMs: timeoutMs,
-    totalTimeoutMs: 2 * timeoutMs,
+    attemptTimeoutMs: Math.min(timeoutMs, Math.floor(ATTEMPT_SHARE * totalTimeoutMs)),
+    totalTimeoutMs,
     negativeTtlMs,
     // Nobody else is spared by asking ourselves more slowly.
     ...(options.type === "Local" ? { perSecondMax: Number.POSITIVE_INFINITY } : {}),

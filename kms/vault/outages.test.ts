@@ -140,6 +140,21 @@ describe("a server that goes", () => {
 describe("behind the resilience that openKms() puts around it", () => {
   const TIMEOUT_MS = 400;
 
+  test("a caller hears of a paused server within the time that was set, however long an attempt may take", async () => {
+    const world = await startWorld();
+    const key = await makeVaultKey(world.bao);
+    const settings = { timeoutMs: 20_000, answerWithinMs: 600, negativeTtlMs: 0, observe: () => {} };
+    const kms = await openKms(await key.options(key.dataPlane), settings, PATIENT);
+    await wrap(kms);
+    world.bao.pause();
+    const beganMs = Date.now();
+    expect(await codeOf(wrap(kms))).toBe("unreachable");
+    expect(Date.now() - beganMs).toBeLessThan(900);
+    world.bao.resume();
+    await kms.close();
+    await world.close();
+  });
+
   test("a paused server is asked no more than the breaker allows, callers hear in time, and it recovers by itself", async () => {
     const world = await startWorld();
     const key = await makeVaultKey(world.bao);
