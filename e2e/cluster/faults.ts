@@ -37,6 +37,8 @@ export interface FaultProxy {
   readonly seen: readonly SeenRequest[];
   /** Lists and watches of Secrets that asked for more than metadata. */
   readonly violations: readonly SeenRequest[];
+  /** How many connections clients made. */
+  readonly connections: number;
   /** Open watches. */
   watches(): number;
   /** Breaks every open watch; how many there were. */
@@ -91,6 +93,10 @@ export async function startFaultProxy(access: ApiServerAccess): Promise<FaultPro
   const server = createServer((asked, answer) => {
     pass(asked, answer).catch(() => answer.destroy());
   });
+  let connections = 0;
+  server.on("connection", () => {
+    connections += 1;
+  });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -98,6 +104,9 @@ export async function startFaultProxy(access: ApiServerAccess): Promise<FaultPro
     url,
     seen,
     violations,
+    get connections() {
+      return connections;
+    },
     async writeKubeconfig(path) {
       await writeFile(path, plainKubeconfig(url, access.token), { mode: 0o600 });
     },
