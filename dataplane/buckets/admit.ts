@@ -62,7 +62,7 @@ export function alreadyExists(bucket: string): Failure {
 }
 
 /** As for an EncryptedBucket: 3 to 63 of `a-z0-9.-`, letters or digits at both ends, no `..`, no IPv4 address. */
-export function isBucketName(name: string): boolean {
+function isBucketName(name: string): boolean {
   if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name)) return false;
   return !name.includes("..") && !/^\d+\.\d+\.\d+\.\d+$/.test(name);
 }

@@ -233,7 +233,8 @@ class Request<Target> implements Running {
 
   #logFailure(failure: Failure): void {
     const brokenOff = this.answer.headersSent;
-    const serious = failure.status >= 500 && failure.code !== "SlowDown";
+    // What is not there, or not now, is the client's to know: it says nothing of the store.
+    const serious = failure.status >= 500 && failure.code !== "SlowDown" && failure.code !== "NotImplemented";
     if (failure.code === "ClientClosedRequest" || (!serious && !brokenOff)) return;
     this.#ports.log.error(brokenOff ? "an answer was broken off" : "a request failed", {
       requestId: this.#id,

@@ -5,6 +5,7 @@ import { Failure } from "../failure.ts";
 import type { CompletedPart, CompleteWanted, ObjectInfo } from "../objects/objects.ts";
 import { checksumText, checksumType, quotedEtag } from "./answers.ts";
 import { CHECKSUM_ALGORITHMS, checksumHeader, digestBytes } from "./checksums.ts";
+import { readText } from "./document.ts";
 import { answerEncryption, checkNoEncryption } from "./encryption.ts";
 import { base64Bytes, type Fields, wholeNumber } from "./fields.ts";
 import { allowsCustomerKeys, decided, type Handle } from "./handling.ts";
@@ -14,15 +15,13 @@ import type { Target } from "./target.ts";
 import { bareEtag, PARTS_MAX, partNumberOf, writeConditions } from "./wanted.ts";
 import { element, elementsIn, malformed, parseXml, textIn, type XmlElement, xmlRoot } from "./xml.ts";
 
-export const XML_BYTES_MAX = 8 * 1024 ** 2;
-
 export const completeMultipartUpload: Handle = async (needs, call, { target, body, answer }) => {
   const { upload, wanted } = decided(needs, call, target, "WriteObject", () => {
     checkNoEncryption(target.fields, allowsCustomerKeys(call, target));
     return { upload: uploadOf(target), wanted: completeWanted(target.fields) };
   });
   // Who may not write is refused before the list is read; the list is judged behind that.
-  const text = await readText(body, target.fields, XML_BYTES_MAX);
+  const text = await readText(heldToMd5(body, target.fields));
   const parts = decided(needs, call, target, "WriteObject", () => partsOf(text));
   await answerSlowly(
     call,
@@ -93,28 +92,14 @@ function result(info: ObjectInfo, target: Target, tls: boolean): string {
   ].join("");
 }
 
-/** A short body as text, held to its Content-MD5. Throws MalformedXML where it is too long or is not UTF-8. */
-async function readText(body: Body, fields: Fields, bytesMax: number): Promise<string> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
+/** Checksum headers are those of the object here, so of the body's own digests only its Content-MD5 is there. */
+async function* heldToMd5(body: Body, fields: Fields): AsyncGenerator<Uint8Array, void> {
   const md5 = createHash("md5");
-  let bytes = 0;
-  let text = "";
-  const decode = (block: Uint8Array | undefined): void => {
-    try {
-      text += block === undefined ? decoder.decode() : decoder.decode(block, { stream: true });
-    } catch (cause) {
-      throw new Failure("MalformedXML", "The XML of the request is malformed: it is not UTF-8", { cause });
-    }
-  };
   for await (const block of body) {
-    bytes += block.length;
-    if (bytes > bytesMax) throw malformed(`it has more than ${bytesMax} bytes`);
     md5.update(block);
-    decode(block);
+    yield block;
   }
-  decode(undefined);
   checkMd5(fields.get("content-md5"), md5.digest());
-  return text;
 }
 
 function checkMd5(stated: string | undefined, found: Uint8Array): void {

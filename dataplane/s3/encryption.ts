@@ -12,8 +12,8 @@ const PREFIX = "x-amz-server-side-encryption";
 const KEY_ID = `${PREFIX}-aws-kms-key-id`;
 const CONTEXT = `${PREFIX}-context`;
 const BUCKET_KEY = `${PREFIX}-bucket-key-enabled`;
-const CUSTOMER = `${PREFIX}-customer-`;
-const CUSTOMER_FIELDS = [`${CUSTOMER}algorithm`, `${CUSTOMER}key`, `${CUSTOMER}key-md5`] as const;
+const CUSTOMER_FIELDS = customerFields(PREFIX);
+const SOURCE_FIELDS = customerFields("x-amz-copy-source-server-side-encryption");
 
 const FOLLOW_BUCKET: EncryptionWanted = {
   shown: undefined,
@@ -22,7 +22,12 @@ const FOLLOW_BUCKET: EncryptionWanted = {
   bucketKeyEnabled: undefined,
 };
 
-/** For PutObject and CreateMultipartUpload. `customerKeys`: whether the bucket allows them. */
+/** Algorithm, key and MD5 of a customer's key. */
+function customerFields(prefix: string): readonly string[] {
+  return ["algorithm", "key", "key-md5"].map((name) => `${prefix}-customer-${name}`);
+}
+
+/** For PutObject, CreateMultipartUpload and CopyObject. `customerKeys`: whether the bucket allows them. */
 export function encryptionWanted(fields: Fields, customerKeys: boolean): EncryptionWanted {
   const algorithm = fields.get(PREFIX);
   const keyId = fields.get(KEY_ID);
@@ -57,13 +62,26 @@ export function checkNoEncryption(fields: Fields, customerKeys: boolean): void {
   if (hasCustomerFields(fields)) refuseCustomerKey(fields, customerKeys);
 }
 
+/** For copies: nothing here is encrypted with a customer's key, so none can open the source. */
+export function checkSourceKey(fields: Fields): void {
+  if (!SOURCE_FIELDS.some((name) => fields.has(name))) return;
+  checkCustomerKey(fields, SOURCE_FIELDS);
+  throw new Failure("InvalidRequest", "The source of the copy is not encrypted with a customer's key");
+}
+
 function hasCustomerFields(fields: Fields): boolean {
   return CUSTOMER_FIELDS.some((name) => fields.has(name));
 }
 
 /** All that is wrong with a customer's key is told first, then that it is not taken. */
 function refuseCustomerKey(fields: Fields, customerKeys: boolean): never {
-  const [algorithm, key, keyMd5] = CUSTOMER_FIELDS.map((name) => fields.get(name));
+  checkCustomerKey(fields, CUSTOMER_FIELDS);
+  if (!customerKeys) throw new Failure("AccessDenied", "The bucket does not allow customers' keys");
+  throw new Failure("NotImplemented", "Customers' keys are not supported");
+}
+
+function checkCustomerKey(fields: Fields, names: readonly string[]): void {
+  const [algorithm, key, keyMd5] = names.map((name) => fields.get(name));
   if (algorithm === undefined || key === undefined || keyMd5 === undefined) {
     throw new Failure("InvalidArgument", "A customer's key needs its algorithm, the key and the key's MD5");
   }
@@ -71,8 +89,6 @@ function refuseCustomerKey(fields: Fields, customerKeys: boolean): never {
   if (base64Bytes(key)?.length !== 32 || base64Bytes(keyMd5)?.length !== 16) {
     throw new Failure("InvalidArgument", "A customer's key must have 32 bytes, and its MD5 16, both in base64");
   }
-  if (!customerKeys) throw new Failure("AccessDenied", "The bucket does not allow customers' keys");
-  throw new Failure("NotImplemented", "Customers' keys are not supported");
 }
 
 function needsKms(name: string): Failure {

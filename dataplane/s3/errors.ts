@@ -18,7 +18,8 @@ const RENAMED: Partial<Record<FailureCode, string>> = {
   Unauthorized: "AccessDenied",
 };
 
-function codeOf(failure: Failure): string {
+/** As S3 calls it. */
+export function codeOf(failure: Failure): string {
   return RENAMED[failure.code] ?? failure.code;
 }
 

@@ -4,7 +4,8 @@ import { admit, type Buckets } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import { Failure } from "../failure.ts";
 import type { Exchange } from "../http/table.ts";
-import type { ObjectRef, ObjectStore } from "../objects/objects.ts";
+import type { GetWanted, ObjectRef, ObjectStore } from "../objects/objects.ts";
+import { bucketOf as entryOf } from "../snapshot.ts";
 import type { Target } from "./target.ts";
 
 export interface Needs {
@@ -34,6 +35,22 @@ export function objectOf(target: Target): ObjectRef {
   return { bucket: bucketOf(target), name: target.name };
 }
 
+/** A read of the whole object without conditions. */
+export const NOTHING_ASKED: GetWanted = {
+  range: undefined,
+  conditions: {
+    ifMatch: undefined,
+    ifNoneMatch: undefined,
+    ifModifiedSinceMs: undefined,
+    ifUnmodifiedSinceMs: undefined,
+  },
+};
+
+/** Before a body is read for who may not do what it asks for. */
+export function checkAdmitted(needs: Needs, call: Call, target: Target, action: Action): void {
+  admit(call, bucketOf(target), action, needs.nowMs());
+}
+
 /**
  * What the head of a request decides. Where it is refused, bucket and permission are judged first: who may not act on a
  * bucket learns nothing else.
@@ -55,5 +72,5 @@ export function decided<Wanted>(
 
 /** Whether the bucket allows customers' keys; a bucket that is not there allows nothing. */
 export function allowsCustomerKeys(call: Call, target: Target): boolean {
-  return call.snapshot.buckets.get(bucketOf(target))?.allowCustomerKeys === true;
+  return entryOf(call.snapshot, bucketOf(target))?.allowCustomerKeys === true;
 }

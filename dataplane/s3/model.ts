@@ -126,6 +126,15 @@ const SHAPES = {
 
 export type Operation = keyof typeof SHAPES;
 
+/** How a request names it, for people: `GET /bucket?location`. */
+export function requestLineOf(operation: Operation): string {
+  const [method, level, ...words] = SHAPES[operation] as Shape;
+  const path = { service: "/", bucket: "/bucket", object: "/bucket/name" }[level];
+  const query = words.filter((word) => !word.startsWith("(")).map((word) => word.replace("+id", "&id"));
+  const how = words.includes("(copy)") ? " with x-amz-copy-source" : words.includes("(form)") ? " with a form" : "";
+  return `${method} ${path}${query.length === 0 ? "" : "?"}${query.join("&")}${how}`;
+}
+
 /** What a request asks for that is none: of a method that this level never takes, or of sub-resources that make no operation. */
 export type Unnamed = "UnknownMethod" | "UnknownOperation";
 

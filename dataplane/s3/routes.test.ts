@@ -7,7 +7,7 @@ import { createRing, printRing } from "../../kms/ring.ts";
 import { Failure } from "../failure.ts";
 import type { ObjectStore } from "../objects/objects.ts";
 import { ACCESS_KEY_ID, type HeaderList, SECRET } from "./contract/requests.ts";
-import { chunkedBody, presign, type Signing, sha256Hex, signRequest } from "./contract/signer.ts";
+import { chunkedBody, type Signing, sha256Hex, signRequest } from "./contract/signer.ts";
 import { type Answer, type Asked, ask, CREDENTIAL, send, startWorld, type World } from "./contract/world.ts";
 
 const READER = { ...CREDENTIAL, accessKeyId: "READER", tokenSha256: "b".repeat(64), permissions: ["Read" as const] };
@@ -457,23 +457,6 @@ describe("what is not there answers as if nothing were set:", () => {
       expect((await set([["x-amz-acl", "public-read"]])).code).toBe("AccessControlListNotSupported");
       expect((await set([], Buffer.from("<AccessControlPolicy/>"))).code).toBe("NotImplemented");
     }
-  });
-
-  test("a copy is refused, and never stored as an empty object", async () => {
-    const headers: HeaderList = [["x-amz-copy-source", "/photos/there"]];
-    expect((await ask(world, { method: "PUT", target: "/photos/copy", headers })).code).toBe("NotImplemented");
-    const signing = {
-      method: "PUT",
-      target: "/photos/copy",
-      headers: [["Host", "h"]] as const,
-      payload: "UNSIGNED-PAYLOAD",
-    };
-    const timestamp = new Date().toISOString().replace(/[-:]|\.\d{3}/g, "");
-    const url = presign({ ...signing, timestamp, accessKeyId: ACCESS_KEY_ID, secret: SECRET }, 60, [
-      "x-amz-copy-source=%2Fphotos%2Fthere",
-    ]);
-    expect((await send(world, "PUT", url, [["Host", "h"]])).code).toBe("NotImplemented");
-    expect((await ask(world, { target: "/photos/copy" })).code).toBe("NoSuchKey");
   });
 });
 

@@ -4,10 +4,22 @@
  */
 import { Failure } from "../failure.ts";
 import type { Protocol, Row } from "../http/table.ts";
-import { completeMultipartUpload, XML_BYTES_MAX } from "./complete.ts";
+import { getObjectAttributes } from "./attributes.ts";
+import { deleteObjectTagging, getObjectTagging, putObjectTagging, updateObjectEncryption } from "./changing.ts";
+import { completeMultipartUpload } from "./complete.ts";
+import { copyObject, uploadPartCopy } from "./copying.ts";
+import { deleteObjects } from "./deleting.ts";
+import { XML_BYTES_MAX } from "./document.ts";
 import { refusal, sendFailure } from "./errors.ts";
 import type { Handle, Needs } from "./handling.ts";
 import { listObjects, listObjectsV2 } from "./listing.ts";
+import {
+  createBucket,
+  deleteBucket,
+  deleteBucketEncryption,
+  getBucketEncryption,
+  putBucketEncryption,
+} from "./managing.ts";
 import type { Operation, Unnamed } from "./model.ts";
 import {
   abortMultipartUpload,
@@ -25,7 +37,6 @@ import {
   bucketLacks,
   getBucketAcl,
   getObjectAcl,
-  getObjectTagging,
   objectWithoutLock,
   putBucketAcl,
   putObjectAcl,
@@ -37,20 +48,50 @@ const SLOW_ANSWER_MS = 10_000;
 /** Bodies in chunks have headers and signatures between them; what is plain in them is bounded apart from this. */
 const SENT_BYTES_MAX = BODY_BYTES_MAX + 1024 ** 3;
 
+/** As sent: cut into chunks, a document may be twice as long. */
+const DOCUMENT_BYTES_MAX = 2 * XML_BYTES_MAX;
+
 interface Entry {
   readonly handle: Handle;
   readonly bodyBytesMax: number;
+  readonly support: Support;
 }
 
+/** What becomes of an operation: it is done, answered as where nothing is set, or refused with 501 for a reason. */
+export type Support =
+  | { readonly kind: "served" }
+  | { readonly kind: "unset" }
+  | { readonly kind: "refused"; readonly why: string };
+
 /** What reads no body. */
-const bare = (handle: Handle): Entry => ({ handle, bodyBytesMax: 0 });
+const bare = (handle: Handle): Entry => ({ handle, bodyBytesMax: 0, support: { kind: "served" } });
 /** What reads one. */
-const reads = (handle: Handle, bodyBytesMax: number): Entry => ({ handle, bodyBytesMax });
+const reads = (handle: Handle, bodyBytesMax: number): Entry => ({ handle, bodyBytesMax, support: { kind: "served" } });
+/** A feature that is not there, asked for what is set of it. */
+const unset = (handle: Handle): Entry => ({ handle, bodyBytesMax: 0, support: { kind: "unset" } });
 
 /** Of the model, and not here. */
-const absent: Entry = bare(async (_needs, _call, { target }) => {
-  throw new Failure("NotImplemented", `The operation ${target.operation} is not supported`);
+const absent = (why: string): Entry => ({
+  async handle(_needs, _call, { target }) {
+    throw new Failure("NotImplemented", `The operation ${target.operation} is not supported`);
+  },
+  bodyBytesMax: 0,
+  support: { kind: "refused", why },
 });
+
+const NO_ANALYTICS = absent("Metrics and audit lines tell how a store is used; there is one kind of storage.");
+const NO_ANNOTATIONS = absent("Objects have metadata and tags.");
+const NO_CORS = absent("Browsers are not served yet.");
+const NO_DIRECTORIES = absent("There are no directory buckets.");
+const NO_LIFECYCLE = absent("Objects do not expire yet.");
+const NO_LOCK = absent("Objects cannot be locked yet.");
+const NO_POLICY = absent("Rights come with the configuration; policies are not there yet.");
+const NO_PUBLIC = absent("Nothing is public, and nothing can be made public.");
+const NO_REPLICATION = absent("Replication is left to the storage.");
+const NO_TABLES = absent("There are no tables of metadata.");
+const NO_TAGS = absent("Buckets have no tags: their resources have labels.");
+const NO_VERSIONS = absent("Versions are not kept yet.");
+const NO_WEBSITE = absent("Websites are not served.");
 
 /** Those of every day come first: rows are tried in this order. */
 const TABLE: Readonly<Record<Operation | Unnamed, Entry>> = {
@@ -62,7 +103,7 @@ const TABLE: Readonly<Record<Operation | Unnamed, Entry>> = {
   ListObjectsV2: bare(listObjectsV2),
   ListObjects: bare(listObjects),
   CreateMultipartUpload: bare(createMultipartUpload),
-  CompleteMultipartUpload: reads(completeMultipartUpload, 2 * XML_BYTES_MAX),
+  CompleteMultipartUpload: reads(completeMultipartUpload, DOCUMENT_BYTES_MAX),
   AbortMultipartUpload: bare(abortMultipartUpload),
   ListParts: bare(listParts),
   ListMultipartUploads: bare(listMultipartUploads),
@@ -70,111 +111,111 @@ const TABLE: Readonly<Record<Operation | Unnamed, Entry>> = {
   HeadBucket: bare(headBucket),
   GetBucketLocation: bare(getBucketLocation),
 
-  CopyObject: absent,
-  CreateBucket: absent,
-  CreateBucketMetadataConfiguration: absent,
-  CreateBucketMetadataTableConfiguration: absent,
-  CreateSession: absent,
-  DeleteBucket: absent,
-  DeleteBucketAnalyticsConfiguration: absent,
-  DeleteBucketCors: absent,
-  DeleteBucketEncryption: absent,
-  DeleteBucketIntelligentTieringConfiguration: absent,
-  DeleteBucketInventoryConfiguration: absent,
-  DeleteBucketLifecycle: absent,
-  DeleteBucketMetadataConfiguration: absent,
-  DeleteBucketMetadataTableConfiguration: absent,
-  DeleteBucketMetricsConfiguration: absent,
-  DeleteBucketOwnershipControls: absent,
-  DeleteBucketPolicy: absent,
-  DeleteBucketReplication: absent,
-  DeleteBucketTagging: absent,
-  DeleteBucketWebsite: absent,
-  DeleteObjectAnnotation: absent,
-  DeleteObjectTagging: absent,
-  DeleteObjects: absent,
-  DeletePublicAccessBlock: absent,
-  GetBucketAbac: absent,
-  GetBucketAccelerateConfiguration: bare(bucketHasEmpty("AccelerateConfiguration")),
-  GetBucketAcl: bare(getBucketAcl),
-  GetBucketAnalyticsConfiguration: bare(bucketLacks("NoSuchSetting", "analytics configuration of that id")),
-  GetBucketCors: bare(bucketLacks("NoSuchCORSConfiguration", "CORS configuration")),
-  GetBucketEncryption: absent,
-  GetBucketIntelligentTieringConfiguration: bare(bucketLacks("NoSuchSetting", "tiering configuration of that id")),
-  GetBucketInventoryConfiguration: bare(bucketLacks("NoSuchSetting", "inventory configuration of that id")),
-  GetBucketLifecycleConfiguration: bare(bucketLacks("NoSuchLifecycleConfiguration", "lifecycle configuration")),
-  GetBucketLogging: bare(bucketHasEmpty("BucketLoggingStatus")),
-  GetBucketMetadataConfiguration: absent,
-  GetBucketMetadataTableConfiguration: absent,
-  GetBucketMetricsConfiguration: bare(bucketLacks("NoSuchSetting", "metrics configuration of that id")),
-  GetBucketNotificationConfiguration: bare(bucketHasEmpty("NotificationConfiguration")),
-  GetBucketOwnershipControls: bare(bucketLacks("OwnershipControlsNotFoundError", "ownership controls")),
-  GetBucketPolicy: bare(bucketLacks("NoSuchBucketPolicy", "policy")),
-  GetBucketPolicyStatus: bare(bucketLacks("NoSuchBucketPolicy", "policy")),
-  GetBucketReplication: bare(bucketLacks("ReplicationConfigurationNotFoundError", "replication configuration")),
-  GetBucketRequestPayment: bare(bucketHasEmpty("RequestPaymentConfiguration", element("Payer", "BucketOwner"))),
-  GetBucketTagging: bare(bucketLacks("NoSuchTagSet", "tags")),
-  GetBucketVersioning: bare(bucketHasEmpty("VersioningConfiguration")),
-  GetBucketWebsite: bare(bucketLacks("NoSuchWebsiteConfiguration", "website configuration")),
-  GetObjectAcl: bare(getObjectAcl),
-  GetObjectAnnotation: absent,
-  GetObjectAttributes: absent,
-  GetObjectLegalHold: bare(objectWithoutLock),
-  GetObjectLockConfiguration: bare(bucketLacks("ObjectLockConfigurationNotFoundError", "object lock configuration")),
-  GetObjectRetention: bare(objectWithoutLock),
+  CopyObject: bare(copyObject),
+  CreateBucket: reads(createBucket, DOCUMENT_BYTES_MAX),
+  CreateBucketMetadataConfiguration: NO_TABLES,
+  CreateBucketMetadataTableConfiguration: NO_TABLES,
+  CreateSession: NO_DIRECTORIES,
+  DeleteBucket: bare(deleteBucket),
+  DeleteBucketAnalyticsConfiguration: NO_ANALYTICS,
+  DeleteBucketCors: NO_CORS,
+  DeleteBucketEncryption: bare(deleteBucketEncryption),
+  DeleteBucketIntelligentTieringConfiguration: NO_ANALYTICS,
+  DeleteBucketInventoryConfiguration: NO_ANALYTICS,
+  DeleteBucketLifecycle: NO_LIFECYCLE,
+  DeleteBucketMetadataConfiguration: NO_TABLES,
+  DeleteBucketMetadataTableConfiguration: NO_TABLES,
+  DeleteBucketMetricsConfiguration: NO_ANALYTICS,
+  DeleteBucketOwnershipControls: NO_PUBLIC,
+  DeleteBucketPolicy: NO_POLICY,
+  DeleteBucketReplication: NO_REPLICATION,
+  DeleteBucketTagging: NO_TAGS,
+  DeleteBucketWebsite: NO_WEBSITE,
+  DeleteObjectAnnotation: NO_ANNOTATIONS,
+  DeleteObjectTagging: bare(deleteObjectTagging),
+  DeleteObjects: reads(deleteObjects, DOCUMENT_BYTES_MAX),
+  DeletePublicAccessBlock: NO_PUBLIC,
+  GetBucketAbac: absent("Rights come from credentials, not from tags."),
+  GetBucketAccelerateConfiguration: unset(bucketHasEmpty("AccelerateConfiguration")),
+  GetBucketAcl: unset(getBucketAcl),
+  GetBucketAnalyticsConfiguration: unset(bucketLacks("NoSuchSetting", "analytics configuration of that id")),
+  GetBucketCors: unset(bucketLacks("NoSuchCORSConfiguration", "CORS configuration")),
+  GetBucketEncryption: bare(getBucketEncryption),
+  GetBucketIntelligentTieringConfiguration: unset(bucketLacks("NoSuchSetting", "tiering configuration of that id")),
+  GetBucketInventoryConfiguration: unset(bucketLacks("NoSuchSetting", "inventory configuration of that id")),
+  GetBucketLifecycleConfiguration: unset(bucketLacks("NoSuchLifecycleConfiguration", "lifecycle configuration")),
+  GetBucketLogging: unset(bucketHasEmpty("BucketLoggingStatus")),
+  GetBucketMetadataConfiguration: NO_TABLES,
+  GetBucketMetadataTableConfiguration: NO_TABLES,
+  GetBucketMetricsConfiguration: unset(bucketLacks("NoSuchSetting", "metrics configuration of that id")),
+  GetBucketNotificationConfiguration: unset(bucketHasEmpty("NotificationConfiguration")),
+  GetBucketOwnershipControls: unset(bucketLacks("OwnershipControlsNotFoundError", "ownership controls")),
+  GetBucketPolicy: unset(bucketLacks("NoSuchBucketPolicy", "policy")),
+  GetBucketPolicyStatus: unset(bucketLacks("NoSuchBucketPolicy", "policy")),
+  GetBucketReplication: unset(bucketLacks("ReplicationConfigurationNotFoundError", "replication configuration")),
+  GetBucketRequestPayment: unset(bucketHasEmpty("RequestPaymentConfiguration", element("Payer", "BucketOwner"))),
+  GetBucketTagging: unset(bucketLacks("NoSuchTagSet", "tags")),
+  GetBucketVersioning: unset(bucketHasEmpty("VersioningConfiguration")),
+  GetBucketWebsite: unset(bucketLacks("NoSuchWebsiteConfiguration", "website configuration")),
+  GetObjectAcl: unset(getObjectAcl),
+  GetObjectAnnotation: NO_ANNOTATIONS,
+  GetObjectAttributes: bare(getObjectAttributes),
+  GetObjectLegalHold: unset(objectWithoutLock),
+  GetObjectLockConfiguration: unset(bucketLacks("ObjectLockConfigurationNotFoundError", "object lock configuration")),
+  GetObjectRetention: unset(objectWithoutLock),
   GetObjectTagging: bare(getObjectTagging),
-  GetObjectTorrent: absent,
-  GetPublicAccessBlock: bare(bucketLacks("NoSuchPublicAccessBlockConfiguration", "public access block")),
-  ListBucketAnalyticsConfigurations: bare(
+  GetObjectTorrent: absent("S3 itself has given it up."),
+  GetPublicAccessBlock: unset(bucketLacks("NoSuchPublicAccessBlockConfiguration", "public access block")),
+  ListBucketAnalyticsConfigurations: unset(
     bucketHasEmpty("ListBucketAnalyticsConfigurationResult", element("IsTruncated", false)),
   ),
-  ListBucketIntelligentTieringConfigurations: bare(
+  ListBucketIntelligentTieringConfigurations: unset(
     bucketHasEmpty("ListBucketIntelligentTieringConfigurationsOutput", element("IsTruncated", false)),
   ),
-  ListBucketInventoryConfigurations: bare(
+  ListBucketInventoryConfigurations: unset(
     bucketHasEmpty("ListInventoryConfigurationsResult", element("IsTruncated", false)),
   ),
-  ListBucketMetricsConfigurations: bare(
+  ListBucketMetricsConfigurations: unset(
     bucketHasEmpty("ListMetricsConfigurationsResult", element("IsTruncated", false)),
   ),
-  ListDirectoryBuckets: absent,
-  ListObjectAnnotations: absent,
-  ListObjectVersions: absent,
-  PostObject: absent,
-  PutBucketAbac: absent,
-  PutBucketAccelerateConfiguration: absent,
-  PutBucketAcl: bare(putBucketAcl),
-  PutBucketAnalyticsConfiguration: absent,
-  PutBucketCors: absent,
-  PutBucketEncryption: absent,
-  PutBucketIntelligentTieringConfiguration: absent,
-  PutBucketInventoryConfiguration: absent,
-  PutBucketLifecycleConfiguration: absent,
-  PutBucketLogging: absent,
-  PutBucketMetricsConfiguration: absent,
-  PutBucketNotificationConfiguration: absent,
-  PutBucketOwnershipControls: absent,
-  PutBucketPolicy: absent,
-  PutBucketReplication: absent,
-  PutBucketRequestPayment: absent,
-  PutBucketTagging: absent,
-  PutBucketVersioning: absent,
-  PutBucketWebsite: absent,
-  PutObjectAcl: bare(putObjectAcl),
-  PutObjectAnnotation: absent,
-  PutObjectLegalHold: absent,
-  PutObjectLockConfiguration: absent,
-  PutObjectRetention: absent,
-  PutObjectTagging: absent,
-  PutPublicAccessBlock: absent,
-  RenameObject: absent,
-  RestoreObject: absent,
-  SelectObjectContent: absent,
-  UpdateBucketMetadataAnnotationTableConfiguration: absent,
-  UpdateBucketMetadataInventoryTableConfiguration: absent,
-  UpdateBucketMetadataJournalTableConfiguration: absent,
-  UpdateObjectEncryption: absent,
-  UploadPartCopy: absent,
+  ListDirectoryBuckets: NO_DIRECTORIES,
+  ListObjectAnnotations: NO_ANNOTATIONS,
+  ListObjectVersions: NO_VERSIONS,
+  PostObject: absent("Forms are not taken yet."),
+  PutBucketAbac: absent("Rights come from credentials, not from tags."),
+  PutBucketAccelerateConfiguration: absent("There is one way to a store."),
+  PutBucketAcl: unset(putBucketAcl),
+  PutBucketAnalyticsConfiguration: NO_ANALYTICS,
+  PutBucketCors: NO_CORS,
+  PutBucketEncryption: reads(putBucketEncryption, DOCUMENT_BYTES_MAX),
+  PutBucketIntelligentTieringConfiguration: NO_ANALYTICS,
+  PutBucketInventoryConfiguration: NO_ANALYTICS,
+  PutBucketLifecycleConfiguration: NO_LIFECYCLE,
+  PutBucketLogging: absent("The audit lines of the process are the access log."),
+  PutBucketMetricsConfiguration: NO_ANALYTICS,
+  PutBucketNotificationConfiguration: absent("Nothing is told of events: the audit lines are a stream."),
+  PutBucketOwnershipControls: NO_PUBLIC,
+  PutBucketPolicy: NO_POLICY,
+  PutBucketReplication: NO_REPLICATION,
+  PutBucketRequestPayment: absent("Nobody pays here."),
+  PutBucketTagging: NO_TAGS,
+  PutBucketVersioning: NO_VERSIONS,
+  PutBucketWebsite: NO_WEBSITE,
+  PutObjectAcl: unset(putObjectAcl),
+  PutObjectAnnotation: NO_ANNOTATIONS,
+  PutObjectLegalHold: NO_LOCK,
+  PutObjectLockConfiguration: NO_LOCK,
+  PutObjectRetention: NO_LOCK,
+  PutObjectTagging: reads(putObjectTagging, DOCUMENT_BYTES_MAX),
+  PutPublicAccessBlock: NO_PUBLIC,
+  RenameObject: NO_DIRECTORIES,
+  RestoreObject: absent("There is no archive."),
+  SelectObjectContent: absent("Objects are not looked into."),
+  UpdateBucketMetadataAnnotationTableConfiguration: NO_ANNOTATIONS,
+  UpdateBucketMetadataInventoryTableConfiguration: NO_TABLES,
+  UpdateBucketMetadataJournalTableConfiguration: NO_TABLES,
+  UpdateObjectEncryption: reads(updateObjectEncryption, DOCUMENT_BYTES_MAX),
+  UploadPartCopy: bare(uploadPartCopy),
 
   UnknownMethod: bare(async (_needs, _call, { target }) => {
     throw new Failure("MethodNotAllowed", `The method ${target.method} is not allowed here`);
@@ -184,9 +225,8 @@ const TABLE: Readonly<Record<Operation | Unnamed, Entry>> = {
   }),
 };
 
-/** Whether an operation of the model is served, or answers 501 alone. */
-export function isServed(operation: Operation): boolean {
-  return TABLE[operation] !== absent;
+export function supportOf(operation: Operation): Support {
+  return TABLE[operation].support;
 }
 
 /** The protocol of the listener on port 9000. */

@@ -1,7 +1,7 @@
 /** Tags of an object as the header `x-amz-tagging` gives them, and their XML. */
 import { Failure } from "../failure.ts";
 import { decodeQuery } from "../http/target.ts";
-import { element, wrap } from "./xml.ts";
+import { element, elementIn, elementsIn, exactTextIn, malformed, parseXml, wrap } from "./xml.ts";
 
 const TAGS_MAX = 10;
 const NAME_UNITS_MAX = 128;
@@ -10,9 +10,25 @@ const NO_TAGS: ReadonlyMap<string, string> = new Map();
 
 /** From the form of a query. Throws InvalidTag for too many, too long, or one name twice. */
 export function tagsOf(header: string | undefined): ReadonlyMap<string, string> {
-  if (header === undefined || header === "") return NO_TAGS;
+  return header === undefined || header === "" ? NO_TAGS : checkedTags(decoded(header));
+}
+
+/** From `<Tagging>`. Throws MalformedXML, and InvalidTag as above. */
+export function tagsIn(xml: string): ReadonlyMap<string, string> {
+  const tagSet = elementIn(parseXml(xml, "Tagging"), "TagSet");
+  if (tagSet === undefined) throw malformed("it has no TagSet");
+  return checkedTags(
+    elementsIn(tagSet, "Tag").map((tag) => {
+      const [name, value] = [exactTextIn(tag, "Key"), exactTextIn(tag, "Value")];
+      if (name === undefined || value === undefined) throw malformed("a tag has no Key or no Value");
+      return [name, value];
+    }),
+  );
+}
+
+function checkedTags(pairs: readonly (readonly [name: string, value: string])[]): ReadonlyMap<string, string> {
   const tags = new Map<string, string>();
-  for (const [name, value] of decoded(header)) {
+  for (const [name, value] of pairs) {
     if (name === "" || name.length > NAME_UNITS_MAX || value.length > VALUE_UNITS_MAX) {
       throw new Failure("InvalidTag", "A tag has 1 to 128 characters of name and at most 256 of value");
     }

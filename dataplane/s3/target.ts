@@ -119,7 +119,8 @@ function virtualBucket(host: string | undefined, hostNames: readonly string[]): 
   return found;
 }
 
-function checkedBucket(bucket: string): string {
+/** Throws InvalidBucketName for what no bucket of S3 is called. */
+export function checkedBucket(bucket: string): string {
   if (!BUCKET_NAME.test(bucket) || bucket.includes("..")) {
     throw new Failure("InvalidBucketName", "The bucket name of the request is not valid");
   }

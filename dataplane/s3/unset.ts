@@ -4,21 +4,10 @@
  */
 import { Failure, type FailureCode } from "../failure.ts";
 import { sendNothing, sendXml } from "./answers.ts";
-import { bucketOf, decided, type Handle, objectOf } from "./handling.ts";
+import { bucketOf, decided, type Handle, NOTHING_ASKED, objectOf } from "./handling.ts";
 import { OWNER_ID } from "./listing.ts";
-import { tagSet } from "./tags.ts";
 import { checkAcl } from "./wanted.ts";
 import { element, wrap, xmlDocument } from "./xml.ts";
-
-const NOTHING_ASKED = {
-  range: undefined,
-  conditions: {
-    ifMatch: undefined,
-    ifNoneMatch: undefined,
-    ifModifiedSinceMs: undefined,
-    ifUnmodifiedSinceMs: undefined,
-  },
-} as const;
 
 /** The bucket has no such setting: an error of S3. */
 export function bucketLacks(code: FailureCode, what: string): Handle {
@@ -84,10 +73,4 @@ export const objectWithoutLock: Handle = async (needs, call, { target }) => {
   const ref = decided(needs, call, target, "ReadObject", () => objectOf(target));
   await needs.objects.head(call, ref, NOTHING_ASKED);
   throw new Failure("InvalidRequest", "The bucket has no object lock configuration");
-};
-
-export const getObjectTagging: Handle = async (needs, call, { target, answer }) => {
-  const ref = decided(needs, call, target, "ReadObject", () => objectOf(target));
-  const { info } = await needs.objects.head(call, ref, NOTHING_ASKED);
-  sendXml(answer, xmlDocument("Tagging", tagSet(info.tags)));
 };

@@ -52,7 +52,8 @@ export function uploadWanted(target: Target, customerKeys: boolean): PutWanted {
   };
 }
 
-function describedBy(fields: Fields, customerKeys: boolean): Pick<PutWanted, "headers" | "tags" | "encryption"> {
+/** Headers, metadata, tags and encryption of what is written; throws for what this store cannot do. */
+export function describedBy(fields: Fields, customerKeys: boolean): Pick<PutWanted, "headers" | "tags" | "encryption"> {
   for (const name of fields.keys()) {
     const unsupported = UNSUPPORTED.find(([prefix]) => name.startsWith(prefix));
     if (unsupported !== undefined) throw new Failure("NotImplemented", `${unsupported[1]} is not supported`);
@@ -174,14 +175,15 @@ function clamped(digits: string): number {
   return Math.min(Number(digits), Number.MAX_SAFE_INTEGER);
 }
 
-function readConditions(fields: Fields): ReadConditions {
+/** `prefix` stands before the names of those that are put on the source of a copy. */
+export function readConditions(fields: Fields, prefix = ""): ReadConditions {
   const time = (name: string): number | undefined => {
-    const parsedMs = Date.parse(fields.get(name) ?? "");
+    const parsedMs = Date.parse(fields.get(prefix + name) ?? "");
     return Number.isNaN(parsedMs) ? undefined : parsedMs;
   };
   return {
-    ifMatch: etagsOf(fields.get("if-match")),
-    ifNoneMatch: etagsOf(fields.get("if-none-match")),
+    ifMatch: etagsOf(fields.get(`${prefix}if-match`)),
+    ifNoneMatch: etagsOf(fields.get(`${prefix}if-none-match`)),
     ifModifiedSinceMs: time("if-modified-since"),
     ifUnmodifiedSinceMs: time("if-unmodified-since"),
   };

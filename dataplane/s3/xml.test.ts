@@ -1,7 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { codeOf } from "./contract/requests.ts";
-import { element, elementsIn, escapeXml, parseXml, textIn, wrap, xmlDocument, xmlTime } from "./xml.ts";
+import {
+  element,
+  elementIn,
+  elementsIn,
+  escapeXml,
+  exactTextIn,
+  parseXml,
+  textIn,
+  wrap,
+  xmlDocument,
+  xmlTime,
+} from "./xml.ts";
 
 describe("text in XML", () => {
   const cases: [text: string, xml: string][] = [
@@ -18,13 +29,52 @@ describe("text in XML", () => {
     expect(element("Key", text)).toBe(`<Key>${xml}</Key>`);
   });
 
-  test("comes back as it was, spaces around it apart", () => {
-    const texts = fc.string({ unit: "grapheme-ascii", maxLength: 40 }).map((text) => text.trim());
+  test("comes back as it was, with every space and sign", () => {
+    const signs = fc.oneof(fc.string({ unit: "binary", maxLength: 40 }), fc.string({ unit: "grapheme-ascii" }));
+    const names = signs.filter((text) => text.isWellFormed() && !text.includes("\0"));
     fc.assert(
-      fc.property(texts, (text) => {
+      fc.property(names, (text) => {
         const root = parseXml(xmlDocument("Root", wrap("A", element("B", text))), "Root");
-        expect(elementsIn(root, "A").map((inner) => textIn(inner, "B"))).toEqual([text]);
+        expect(elementsIn(root, "A").map((inner) => exactTextIn(inner, "B"))).toEqual([text]);
+        expect(elementsIn(root, "A").map((inner) => textIn(inner, "B"))).toEqual([text.trim()]);
       }),
+    );
+  });
+
+  const entities: [xml: string, text: string][] = [
+    ["&amp;&lt;&gt;&quot;&apos;", "&<>\"'"],
+    ["&#38;#38;", "&#38;"],
+    ["&amp;lt;", "&lt;"],
+    ["&#x1F600;&#128512;", "😀😀"],
+    ["&#13;&#10;&#1;", "\r\n\u0001"],
+    ["&#x10FFFF;", "\u{10ffff}"],
+  ];
+  test.each(entities)("%s is decoded once", (xml, text) => {
+    expect(exactTextIn(parseXml(`<R><K>${xml}</K></R>`, "R"), "K")).toBe(text);
+  });
+
+  test.each([
+    "&",
+    "&amp",
+    "&bogus;",
+    "&eacute;",
+    "&#0;",
+    "&#xD800;",
+    "&#x110000;",
+    "&#;",
+    "&#x;",
+    "&#1a;",
+    "a & b",
+    "&&amp;",
+  ])("%s is no entity, and never left out", (xml) => {
+    expect(codeOf(() => exactTextIn(parseXml(`<R><K>a${xml}b</K></R>`, "R"), "K"))).toBe("MalformedXML");
+  });
+
+  test("may hold a thousand names of many entities", () => {
+    const one = element("Key", '&<>"'.repeat(200));
+    const root = parseXml(xmlDocument("R", wrap("O", one).repeat(1000)), "R");
+    expect(new Set(elementsIn(root, "O").map((inner) => exactTextIn(inner, "Key")))).toEqual(
+      new Set(['&<>"'.repeat(200)]),
     );
   });
 });
@@ -50,6 +100,7 @@ describe("a document", () => {
     "another root": "<Other/>",
     "a document type": '<!DOCTYPE Root [<!ENTITY a "b">]><Root>&a;</Root>',
     CDATA: "<Root><![CDATA[x]]></Root>",
+    "a processing instruction": "<?php x?><Root/>",
     "a name that reaches into objects": "<Root><__proto__>x</__proto__></Root>",
     "elements without end": `<Root>${"<a>".repeat(5000)}${"</a>".repeat(5000)}</Root>`,
   };
@@ -62,6 +113,8 @@ describe("a document", () => {
     expect(codeOf(() => textIn(root, "A"))).toBe("MalformedXML");
     expect(codeOf(() => textIn(root, "B"))).toBe("MalformedXML");
     expect(codeOf(() => elementsIn(root, "D"))).toBe("MalformedXML");
+    expect(codeOf(() => elementIn(parseXml("<R><A/><A/></R>", "R"), "A"))).toBe("MalformedXML");
+    expect(elementIn(parseXml("<R><A> </A></R>", "R"), "A")).toEqual({});
   });
 
   test("is parsed or refused, whatever it is", () => {

@@ -71,20 +71,19 @@ export interface XmlElement {
 const parser = new XMLParser({
   ignoreAttributes: true,
   parseTagValue: false,
-  trimValues: true,
+  trimValues: false,
   removeNSPrefix: true,
   ignoreDeclaration: true,
-  processEntities: true,
-  htmlEntities: true,
+  // Done here: the parser drops what it cannot decode, and another name is another object.
+  processEntities: false,
   alwaysCreateTextNode: false,
   isArray: () => true,
 });
 
 /** The root element of a document, which must have that name. Throws MalformedXML. */
 export function parseXml(text: string, rootName: string): XmlElement {
-  if (text.includes("<!")) {
-    if (/<!(?!--)/.test(text)) throw malformed("a document type or CDATA is not accepted");
-  }
+  if (/<!(?!--)/.test(text)) throw malformed("a document type or CDATA is not accepted");
+  if (/<\?(?!xml[ \t\r\n])/.test(text)) throw malformed("a processing instruction is not accepted");
   let parsed: Record<string, unknown>;
   try {
     if (XMLValidator.validate(text) !== true) throw malformed("it is not well-formed");
@@ -101,22 +100,56 @@ export function parseXml(text: string, rootName: string): XmlElement {
   return typeof root === "string" || root === undefined ? {} : root;
 }
 
-/** The text of the one element of that name; undefined if there is none. Throws MalformedXML for two, or for elements in it. */
+/** The text of the one element of that name, without spaces around it; undefined if there is none. Throws MalformedXML for two, or for elements in it. */
 export function textIn(parent: XmlElement, name: string): string | undefined {
+  return exactTextIn(parent, name)?.trim();
+}
+
+/** The same with every space: names of objects and tags. */
+export function exactTextIn(parent: XmlElement, name: string): string | undefined {
   const found = Object.hasOwn(parent, name) ? parent[name] : undefined;
   if (found === undefined) return undefined;
   const [text] = found;
   if (found.length !== 1 || typeof text !== "string") throw malformed(`${name} must be given once, as text`);
-  return text;
+  return decodeEntities(text);
 }
 
 /** The elements of that name. Throws MalformedXML where one holds text. */
 export function elementsIn(parent: XmlElement, name: string): readonly XmlElement[] {
   const found = Object.hasOwn(parent, name) ? (parent[name] ?? []) : [];
   return found.map((node) => {
-    if (typeof node === "string") throw malformed(`${name} must hold elements`);
-    return node;
+    if (typeof node !== "string") return node;
+    if (node.trim() !== "") throw malformed(`${name} must hold elements`);
+    return {};
   });
+}
+
+/** The one element of that name; undefined if there is none. Throws MalformedXML for two, or for text in it. */
+export function elementIn(parent: XmlElement, name: string): XmlElement | undefined {
+  const found = elementsIn(parent, name);
+  if (found.length > 1) throw malformed(`${name} must be given once`);
+  return found[0];
+}
+
+const NAMED: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+
+/** The five entities of XML and numeric ones, each once. Throws MalformedXML for any other, and for what is no character. */
+function decodeEntities(text: string): string {
+  if (!text.includes("&")) return text;
+  return text.replace(/&([^;&]*)(;?)/g, (_whole, entity: string, end: string) => {
+    const named = Object.hasOwn(NAMED, entity) ? NAMED[entity] : characterOf(entity);
+    if (named === undefined || end === "") throw malformed("it has an entity that is none");
+    return named;
+  });
+}
+
+/** Of `#13` or `#xd`: also what XML cannot hold as it stands, since names do. */
+function characterOf(entity: string): string | undefined {
+  const found = /^#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}))$/.exec(entity);
+  if (found === null) return undefined;
+  const point = found[1] === undefined ? Number(found[2]) : Number.parseInt(found[1], 16);
+  const isSurrogate = point >= 0xd800 && point <= 0xdfff;
+  return point === 0 || point > 0x10ffff || isSurrogate ? undefined : String.fromCodePoint(point);
 }
 
 export function malformed(why: string): Failure {

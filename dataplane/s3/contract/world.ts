@@ -27,7 +27,7 @@ export interface World {
   readonly endpoint: string;
   readonly audit: AuditEvent[];
   readonly lines: { readonly status: number; readonly code: string | undefined }[];
-  /** What the log was told of failures, but of what is not supported. */
+  /** What the log was told of failures. */
   readonly errors: unknown[];
   close(): Promise<void>;
 }
@@ -77,7 +77,7 @@ export async function startWorld(key: WorldKey, options: WorldOptions = {}): Pro
   const shownByDefault = buckets.shownByDefault.bind(buckets);
   const objects = createObjects({ storage, keys, audit, nowMs: Date.now, shownByDefault });
   const note = (message: string, fields: Readonly<Record<string, unknown>> = {}): void => {
-    if (fields["code"] !== "NotImplemented") world.errors.push({ message, fields });
+    world.errors.push({ message, fields });
   };
   const listener = createListener({
     protocol: createS3Protocol({
