@@ -77,7 +77,10 @@ function ofLists(index: DatabaseSync): string[] {
   };
   const ended = "SELECT id FROM doomed_lists";
   return [
-    ...count("records without their list", "FROM records WHERE list NOT IN (SELECT id FROM lists)"),
+    ...count(
+      "records without their list",
+      "FROM records WHERE list IS NOT NULL AND list NOT IN (SELECT id FROM lists)",
+    ),
     ...count(
       "lists without a record",
       `FROM lists WHERE id NOT IN (SELECT list FROM records WHERE list IS NOT NULL UNION ${ended})`,
