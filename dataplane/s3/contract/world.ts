@@ -57,6 +57,15 @@ export const CREDENTIAL: ConfiguredCredential = {
   permissions: ["Read", "Write", "List", "Delete"],
 };
 
+/** Makes buckets, and may everything in those. */
+export const MAKER: ConfiguredCredential = {
+  ...CREDENTIAL,
+  entry: "maker",
+  accessKeyId: "MAKER",
+  tokenSha256: "e".repeat(64),
+  permissions: [],
+};
+
 export async function startWorld(key: WorldKey, options: WorldOptions = {}): Promise<World> {
   const signal = AbortSignal.timeout(60_000);
   const config = configOf(options, key);
@@ -115,6 +124,7 @@ function configOf({ config, bucket, credentials = [] }: WorldOptions, { kmsKeyId
     allowPlaintext: false,
     state: "serve" as const,
   };
+  const { state: _state, ...selfService } = rules;
   return {
     format: 1,
     revision: 1,
@@ -140,6 +150,7 @@ function configOf({ config, bucket, credentials = [] }: WorldOptions, { kmsKeyId
       credentials: name === "photos" ? [CREDENTIAL, ...credentials] : [],
       ...(name === "photos" ? bucket : {}),
     })),
+    selfService: { ...selfService, resource: "EncryptedStore default", credentials: [MAKER] },
     ...config,
   } as unknown as DataPlaneConfig;
 }
