@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createLocalKms } from "../../kms/local.ts";
 import { createRing, printRing } from "../../kms/ring.ts";
 import { ACCESS_KEY_ID, SECRET } from "./contract/requests.ts";
-import { startWorld, type World } from "./contract/world.ts";
+import { MAKER, startWorld, type World } from "./contract/world.ts";
 
 const Bucket = "photos";
 const ring = createRing(new Date());
@@ -67,7 +67,8 @@ describe("the SDK for JavaScript, as it comes,", () => {
     expect(Buffer.compare(await bytesOf(got), body)).toBe(0);
   });
 
-  test.each(["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] as const)("puts with %s", async (ChecksumAlgorithm) => {
+  const SUMS = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] as const;
+  test.each(SUMS)("puts with %s", async (ChecksumAlgorithm) => {
     const Key = `sums/${ChecksumAlgorithm}`;
     const body = randomBytes(50_000);
     const put = await client.send(new sdk.PutObjectCommand({ Bucket, Key, Body: body, ChecksumAlgorithm }));
@@ -364,6 +365,103 @@ describe("the SDK uploads in parts", () => {
     expect((await complete([one, { ...two, ETag: '"0"' }])).name).toBe("InvalidPart");
     expect((await complete([one, two])).name).toBe("EntityTooSmall");
     expect((await complete([])).name).toBe("MalformedXML");
+  });
+});
+
+describe("the SDK copies, deletes many, tags and describes", () => {
+  const CopySource = "/photos/copies/from%20%2B%C3%A4";
+  const Key = "copies/to";
+  beforeAll(async () => {
+    const from = { Bucket, Key: "copies/from +ä", Body: "hello", Metadata: { a: "1" }, Tagging: "t=1" };
+    await client.send(new sdk.PutObjectCommand(from));
+  });
+
+  test("an object, with its metadata or other", async () => {
+    const copied = await client.send(new sdk.CopyObjectCommand({ Bucket, Key, CopySource }));
+    expect(copied.CopyObjectResult).toMatchObject({
+      ETag: expect.stringMatching(/^"[0-9a-f]{32}-1"$/),
+      LastModified: expect.any(Date),
+      ChecksumType: "FULL_OBJECT",
+    });
+    expect(copied).toMatchObject({ ServerSideEncryption: "aws:kms", BucketKeyEnabled: true });
+    const got = await client.send(new sdk.GetObjectCommand({ Bucket, Key }));
+    expect([Buffer.from(await bytesOf(got)).toString(), got.Metadata, got.TagCount]).toEqual(["hello", { a: "1" }, 1]);
+    const REPLACE = { MetadataDirective: "REPLACE", Metadata: { b: "2" }, ContentType: "image/png" } as const;
+    await client.send(new sdk.CopyObjectCommand({ Bucket, Key, CopySource, ...REPLACE }));
+    const head = await client.send(new sdk.HeadObjectCommand({ Bucket, Key }));
+    expect(head).toMatchObject({ Metadata: { b: "2" }, ContentType: "image/png" });
+  });
+
+  test("a range into a part", async () => {
+    const { UploadId } = await client.send(new sdk.CreateMultipartUploadCommand({ Bucket, Key }));
+    const part = { Bucket, Key, UploadId, PartNumber: 1, CopySource, CopySourceRange: "bytes=1-3" };
+    const { CopyPartResult } = await client.send(new sdk.UploadPartCopyCommand(part));
+    const Parts = [{ PartNumber: 1, ETag: CopyPartResult?.ETag }];
+    await client.send(new sdk.CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } }));
+    expect(Buffer.from(await bytesOf(await client.send(new sdk.GetObjectCommand({ Bucket, Key })))).toString()).toBe(
+      "ell",
+    );
+  });
+
+  test.each(["CRC32", "SHA256", "MD5"] as const)("and deletes a list that is summed by %s", async (sum) => {
+    const names = ["many/a", "many/b &<>", "many/ä "];
+    for (const name of names) await client.send(new sdk.PutObjectCommand({ Bucket, Key: name, Body: "x" }));
+    const Delete = { Objects: [...names, "many/none"].map((name) => ({ Key: name })) };
+    const gone = await client.send(new sdk.DeleteObjectsCommand({ Bucket, Delete, ChecksumAlgorithm: sum }));
+    expect(gone.Deleted?.map((one) => one.Key)).toEqual([...names, "many/none"]);
+    expect(gone.Errors ?? []).toEqual([]);
+    const left = await client.send(new sdk.ListObjectsV2Command({ Bucket, Prefix: "many/" }));
+    expect(left.KeyCount).toBe(0);
+  });
+
+  test("tags, attributes and another encryption", async () => {
+    const at = { Bucket, Key: "copies/tagged" };
+    await client.send(new sdk.PutObjectCommand({ ...at, Body: "hello", ChecksumAlgorithm: "SHA256" }));
+    const TagSet = [{ Key: "a", Value: "ä" }];
+    await client.send(new sdk.PutObjectTaggingCommand({ ...at, Tagging: { TagSet } }));
+    expect((await client.send(new sdk.GetObjectTaggingCommand(at))).TagSet).toEqual(TagSet);
+    await client.send(new sdk.DeleteObjectTaggingCommand(at));
+    expect((await client.send(new sdk.GetObjectTaggingCommand(at))).TagSet ?? []).toEqual([]);
+    const ObjectAttributes = ["ETag", "Checksum", "ObjectSize", "StorageClass", "ObjectParts"] as const;
+    const attributes = await client.send(
+      new sdk.GetObjectAttributesCommand({ ...at, ObjectAttributes: [...ObjectAttributes] }),
+    );
+    expect(attributes).toMatchObject({
+      ObjectSize: 5,
+      StorageClass: "STANDARD",
+      Checksum: { ChecksumSHA256: expect.any(String), ChecksumType: "FULL_OBJECT" },
+      ETag: expect.stringMatching(/^[0-9a-f]{32}-1$/),
+    });
+    const ObjectEncryption = { SSEKMS: { KMSKeyArn: ring.id, BucketKeyEnabled: false } };
+    await client.send(new sdk.UpdateObjectEncryptionCommand({ ...at, ObjectEncryption }));
+    const got = await client.send(new sdk.GetObjectCommand(at));
+    expect([got.BucketKeyEnabled, Buffer.from(await bytesOf(got)).toString()]).toEqual([undefined, "hello"]);
+  });
+
+  test("and makes, sets and removes a bucket by self-service", async () => {
+    const credentials = { accessKeyId: MAKER.accessKeyId, secretAccessKey: MAKER.secret };
+    const options = { endpoint: world.endpoint, region: "local", forcePathStyle: true, credentials };
+    const maker = new sdk.S3Client(options);
+    const made = { Bucket: "made-by-sdk" };
+    const created = await maker.send(new sdk.CreateBucketCommand(made));
+    expect(created.Location).toBe("/made-by-sdk");
+    expect(await errorOf(maker.send(new sdk.CreateBucketCommand(made)))).toEqual({
+      name: "BucketAlreadyOwnedByYou",
+      status: 409,
+    });
+    const Rules = [{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: "AES256" as const } }];
+    const ServerSideEncryptionConfiguration = { Rules };
+    await maker.send(new sdk.PutBucketEncryptionCommand({ ...made, ServerSideEncryptionConfiguration }));
+    const { ServerSideEncryptionConfiguration: set } = await maker.send(new sdk.GetBucketEncryptionCommand(made));
+    expect(set?.Rules?.[0]).toMatchObject(Rules[0] ?? {});
+    const put = await maker.send(new sdk.PutObjectCommand({ ...made, Key: "a", Body: "hello" }));
+    expect(put.ETag).toBe(`"${createHash("md5").update("hello").digest("hex")}"`);
+    await maker.send(new sdk.DeleteBucketEncryptionCommand(made));
+    expect((await errorOf(maker.send(new sdk.DeleteBucketCommand(made)))).name).toBe("BucketNotEmpty");
+    await maker.send(new sdk.DeleteObjectCommand({ ...made, Key: "a" }));
+    await maker.send(new sdk.DeleteBucketCommand(made));
+    expect((await errorOf(maker.send(new sdk.HeadBucketCommand(made)))).status).toBe(404);
+    maker.destroy();
   });
 });
 
