@@ -5,7 +5,8 @@ import type { Ports } from "./settings.ts";
 import { LISTEN_ADDRESS, shownPath } from "./settings.ts";
 
 export interface Given {
-  readonly bucket: string;
+  /** undefined: those that it makes. */
+  readonly bucket: string | undefined;
   readonly entry: string;
   readonly permissions: readonly string[];
   readonly path: string;
@@ -30,13 +31,29 @@ export function welcome(urls: Urls, given: readonly Given[]): string[] {
     `  REST    ${urls.rest}`,
     `  admin   ${urls.admin}   (/readyz /metrics /config /jobs)`,
     "",
-    ...given.map(
-      ({ bucket, entry, permissions, path }) =>
-        `  bucket ${bucket}, ${entry}: ${shownPath(path)}   (${permissions.join(", ")})`,
-    ),
+    ...given.map(({ bucket, entry, permissions, path }) => {
+      const where = bucket === undefined ? "self-service" : `bucket ${bucket}`;
+      return `  ${where}, ${entry}: ${shownPath(path)}   (${bucket === undefined ? MAKES : permissions.join(", ")})`;
+    }),
   ];
   const best = given.find(({ permissions }) => permissions.includes("Read") && permissions.includes("Write"));
-  return best === undefined ? [...lines, ""] : [...lines, "", "Try it:", "", ...tries(best.path).map(indented), ""];
+  const maker = given.find(({ bucket }) => bucket === undefined);
+  const trying = best === undefined ? maker && triesOfMaker(maker.path) : tries(best.path);
+  return trying === undefined ? [...lines, ""] : [...lines, "", "Try it:", "", ...trying.map(indented), ""];
+}
+
+const MAKES = "makes buckets";
+const FIRST_BUCKET = "my-first-bucket";
+
+/** Makes a bucket first; the rest is as for any other. */
+function triesOfMaker(path: string): string[] {
+  const { restUrl, token, bucketName } = ACCESS_KEYS;
+  const [source = "", ...rest] = tries(path);
+  return [
+    source.replace("; set +a", `; ${bucketName}=${FIRST_BUCKET}; set +a`),
+    `curl -fsS -X PUT -H "Authorization: Bearer $${token}" "$${restUrl}/api/v1/buckets/$${bucketName}"`,
+    ...rest,
+  ];
 }
 
 /** Each line works alone once the first has run. */

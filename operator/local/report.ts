@@ -1,6 +1,7 @@
 // Says on the terminal what changed, each thing once, and greets when all that is there works for the first time.
 
 import type { EncryptedBucket } from "../../crds/encryptedbucket.ts";
+import type { EncryptedStore } from "../../crds/encryptedstore.ts";
 import type { AnyResource } from "../../crds/kinds.ts";
 import { bucketNameOf } from "../compile/compile.ts";
 import { conditionOf } from "../conditions.ts";
@@ -87,12 +88,12 @@ export function createReport({ terminal, urls, accessDir }: ReportNeeds): Report
       const isServing = resources.some((one) => one.kind === "EncryptedStore" && isReady(one));
       if (hasGreeted || isUnderWay || !isServing) return;
       const buckets = resources.filter((object) => object.kind === "EncryptedBucket").filter(isReady);
-      for (const line of welcome(
-        urls,
-        buckets.flatMap((bucket) => given(bucket, accessDir)),
-      )) {
-        terminal.say(line);
-      }
+      const stores = resources.filter((object) => object.kind === "EncryptedStore").filter(isReady);
+      const all = [
+        ...buckets.flatMap((bucket) => given(bucket, accessDir)),
+        ...stores.flatMap((store) => givenToMakers(store, accessDir)),
+      ];
+      for (const line of welcome(urls, all)) terminal.say(line);
       for (const { metadata } of buckets) announced.add(metadata.name);
       hasGreeted = true;
     },
@@ -109,5 +110,14 @@ function given(bucket: EncryptedBucket, accessDir: string): Given[] {
     entry: name,
     permissions,
     path: accessPath(accessDir, bucket.metadata.name, name),
+  }));
+}
+
+function givenToMakers({ metadata, spec }: EncryptedStore, accessDir: string): Given[] {
+  return (spec.selfService?.access ?? []).map(({ name }) => ({
+    bucket: undefined,
+    entry: name,
+    permissions: [],
+    path: accessPath(accessDir, metadata.name, name),
   }));
 }

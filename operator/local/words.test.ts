@@ -55,6 +55,16 @@ describe("welcome()", () => {
     expect(lines).toContain("set -a; . data/access/x.env; set +a");
   });
 
+  test("tells who makes buckets, and begins with one where there is no other", () => {
+    const maker: Given = { bucket: undefined, entry: "team", permissions: [], path: "data/access/default-team.env" };
+    const lines = welcome(urls, [maker]);
+    expect(lines).toContain("  self-service, team: data/access/default-team.env   (makes buckets)");
+    const tried = lines.slice(lines.indexOf("Try it:") + 2);
+    expect(tried[0]).toBe("  set -a; . data/access/default-team.env; BUCKET_NAME=my-first-bucket; set +a");
+    expect(tried[1]).toMatch(/curl -fsS -X PUT .*\$COFFER_REST_URL\/api\/v1\/buckets\/\$BUCKET_NAME"$/);
+    expect(welcome(urls, [maker, given]).join("\n")).not.toContain("my-first-bucket");
+  });
+
   test("has nothing to try without credentials", () => {
     expect(welcome(urls, []).join("\n")).not.toContain("Try it");
   });
