@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type BucketEntry, ConfigError, type DataPlaneConfig, defaultSettings } from "./config/config.ts";
-import { createLoading, type Loading } from "./loading.ts";
+import { openSource } from "./config/sources.ts";
+import { createLoading, documentsOf, type Loading } from "./loading.ts";
 import type { Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { createLive, type Live } from "./snapshot.ts";
@@ -102,7 +103,7 @@ beforeEach(async () => {
   const say = (message: string, fields?: unknown) => void said.push(`${message} ${JSON.stringify(fields ?? {})}`);
   const log: Log = { error: say, warn: say, info: say, debug: say, setLevel() {} };
   loading = createLoading({
-    path,
+    source: documentsOf(openSource(path, {})),
     live,
     log,
     metrics,
@@ -140,7 +141,7 @@ describe("createLoading()", () => {
     await replaceFile('{"format": 1, "secret": "marker');
     await until(() => loading.state().refused !== undefined);
     expect(live.peek()?.config.revision).toBe(1);
-    expect(loading.state().refused?.problems).toEqual(["the file is not JSON"]);
+    expect(loading.state().refused?.problems).toEqual([`${path}: the file is not JSON`]);
     expect(await metrics.print()).toMatch(/^coffer_config_refused_total 1$/m);
     expect(said.join("\n")).toMatch(/configuration refused, the last good one stays/);
     expect(said.join("\n")).not.toMatch(/marker/);

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BucketEntry, ConfigError, parseConfig } from "./config/config.ts";
-import { type ReadDocument, readDocument, watchDocument } from "./config/sources.ts";
+import { type ConfigSource, type Watched, watchChanges } from "./config/sources.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Live, Snapshot } from "./snapshot.ts";
@@ -15,16 +15,30 @@ export interface LoadState {
   readonly refused: { readonly atMs: number; readonly problems: readonly string[] } | undefined;
 }
 
+/** A document, and the fingerprint of what it was made of. */
+export interface ReadDocument {
+  readonly document: unknown;
+  readonly hash: string;
+}
+
+/** Where documents come from. */
+export interface Loadable extends Watched {
+  /** Throws ConfigError. */
+  read(signal: AbortSignal): Promise<ReadDocument>;
+}
+
 export interface Loading {
   state(): LoadState;
   /** The first document: throws ConfigError, since without one there is nothing to serve. */
   loadFirst(signal: AbortSignal): Promise<void>;
   /** Every later one, until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
+  /** Reads and publishes once more, now; throws what keeps it from being published. */
+  reload(signal: AbortSignal): Promise<void>;
 }
 
 export interface LoadingNeeds {
-  readonly path: string;
+  readonly source: Loadable;
   readonly live: Live;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -36,16 +50,38 @@ export interface LoadingNeeds {
 
 const PREPARE_AGAIN_MS = 5000;
 
+/** Documents that a program wrote. What a person wrote is no such document: who rules does not change while we run. */
+export function documentsOf(source: ConfigSource): Loadable {
+  return {
+    path: source.path,
+    isFolder: source.isFolder,
+    fingerprint: source.fingerprint,
+    async read() {
+      const read = await source.read();
+      if (read.kind === "document") return read;
+      throw new ConfigError(["format: is missing, and this process began with a whole document"]);
+    },
+  };
+}
+
 export function createLoading(needs: LoadingNeeds): Loading {
   const { live, log, metrics, nowMs } = needs;
   let state: LoadState = { loadedAtMs: undefined, refused: undefined };
   let lastHash = "";
   let unprepared: readonly BucketEntry[] | undefined;
+  let queue: Promise<unknown> = Promise.resolve();
 
-  async function publish({ document, fileHash }: ReadDocument, signal: AbortSignal): Promise<void> {
+  /** One after the other, so that what was read later is published later. */
+  function publishNext(signal: AbortSignal): Promise<void> {
+    const next = queue.then(async () => publish(await needs.source.read(signal), signal));
+    queue = next.catch(() => undefined);
+    return next;
+  }
+
+  async function publish({ document, hash }: ReadDocument, signal: AbortSignal): Promise<void> {
     await prepareServed(parseConfig(document).buckets, signal);
     const snapshot = await live.offer(document, signal);
-    lastHash = fileHash;
+    lastHash = hash;
     state = { loadedAtMs: nowMs(), refused: undefined };
     metrics.configLoaded(snapshot.config.revision, nowMs() / 1000);
     log.setLevel(snapshot.config.settings.logLevel);
@@ -86,16 +122,14 @@ export function createLoading(needs: LoadingNeeds): Loading {
 
   return {
     state: () => state,
-    loadFirst: async (signal) => publish(await readDocument(needs.path), signal),
+    loadFirst: publishNext,
+    reload: publishNext,
     async watch(signal) {
-      const onChange = async (read: () => Promise<ReadDocument>): Promise<void> => {
-        try {
-          await publish(await read(), signal);
-        } catch (error) {
+      const onChange = () =>
+        publishNext(signal).catch((error: unknown) => {
           if (!signal.aborted) refuse(error);
-        }
-      };
-      await Promise.all([watchDocument(needs.path, lastHash, onChange, signal), prepareAgain(signal)]);
+        });
+      await Promise.all([watchChanges(needs.source, lastHash, onChange, signal), prepareAgain(signal)]);
     },
   };
 }

@@ -5,12 +5,12 @@ import { createAdmin, createAdminEntrance } from "./admin/routes.ts";
 import { createAudit } from "./audit/audit.ts";
 import { createBuckets } from "./buckets/buckets.ts";
 import { ConfigError, type ProviderEntry, parseConfig } from "./config/config.ts";
-import { readDocument, readOwnEnvironment, type Whereabouts } from "./config/sources.ts";
+import { type ConfigSource, readOwnEnvironment, type Whereabouts } from "./config/sources.ts";
 import { createInFlight } from "./http/inflight.ts";
 import { createListener, type Listener, type RequestFields } from "./http/listener.ts";
 import { createEmptyJob, createJobs, createRewrapJob, runChecks } from "./jobs/jobs.ts";
 import { createBucketKeys, createSettingsSealer, openStoreId } from "./keys/keys.ts";
-import { createLoading } from "./loading.ts";
+import { createLoading, documentsOf } from "./loading.ts";
 import { createLineWriter, createLog, type LineWriter, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { createObjects } from "./objects/objects.ts";
@@ -18,7 +18,9 @@ import { createProbes } from "./probes.ts";
 import { createRest } from "./rest/routes.ts";
 import { createS3Protocol } from "./s3/routes.ts";
 import { createLive, type MadeBucket, type OpenKms } from "./snapshot.ts";
+import { createKeyDriver, createStandalone } from "./standalone/standalone.ts";
 import { openStorage } from "./storage/open.ts";
+import type { Storage } from "./storage/storage.ts";
 
 const DRAIN_MS = 25_000;
 const ADMIN_DRAIN_MS = 1_000;
@@ -32,37 +34,40 @@ async function main(): Promise<void> {
   const stopping = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stopping.abort(new Error(name)));
   try {
-    await serve(readOwnEnvironment(), log, stopping.signal);
+    const { where, source } = readOwnEnvironment();
+    await serve(where, source, log, stopping.signal);
     log.info("shut down");
   } catch (error) {
     if (!stopping.signal.aborted) {
-      log.error("the data plane cannot start", { cause: error });
+      if (error instanceof ConfigError) log.error("the configuration cannot be used", { problems: error.problems });
+      else log.error("the data plane cannot start", { cause: error });
       process.exitCode = 1;
     }
   }
 }
 
 /** What it has opened it closes, also when the start fails half-way: a process that does not serve must end. */
-async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise<void> {
+async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal: AbortSignal): Promise<void> {
   await using opened = new AsyncDisposableStack();
   const nowMs = Date.now;
   const metrics = createMetrics();
   const lines = createLineWriter(STANDARD_OUTPUT, () => metrics.auditLost());
   opened.defer(() => lines.flush());
   const audit = createAudit(lines, () => new Date(), metrics.tamper);
-  const { document } = await readDocument(where.configPath);
-  const bucketNames = parseConfig(document).buckets.map(({ name }) => name);
-  const storage = await openStorage({
-    type: "filesystem",
-    folder: where.dataDir,
-    report: (message, cause) => log.warn(message, { cause }),
-  });
+  const isAlone = await refuseBadSource(source);
+  const report = (message: string, cause: unknown): void => log.warn(message, { cause });
+  const storage = await openStorage({ type: "filesystem", folder: where.dataDir, report });
   opened.defer(() => storage.close());
+  const configured = isAlone ? standaloneOf(where, source, storage, log, nowMs) : documentsOf(source);
+  const { document } = await configured.read(signal);
   const made = new Map<string, MadeBucket>();
-  const onCloseFailure = (error: unknown): void => log.warn("a KMS client did not close", { cause: error });
-  const live = createLive(openWith(metrics), onCloseFailure, made);
+  const live = createLive(openWith(metrics), notClosed(log), made);
   opened.defer(() => live.close());
-  const storeId = await openStoreId(storage, bucketNames, signal);
+  const storeId = await openStoreId(
+    storage,
+    parseConfig(document).buckets.map(({ name }) => name),
+    signal,
+  );
   const keys = createBucketKeys({ storage, storeId, audit, nowMs });
   const buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs, made });
   await buckets.recall(signal);
@@ -71,13 +76,22 @@ async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise
   const kinds = [createRewrapJob(keys, objects), createEmptyJob(storage, objects)];
   const jobs = createJobs({ storage, live, kinds, log, nowMs, inFlight });
   const probes = createProbes(live, nowMs);
-  const onPublished = (): void => {
-    jobs.poke();
-    probes.poke();
-  };
-  const { prepare } = buckets;
-  const loading = createLoading({ path: where.configPath, live, log, metrics, nowMs, prepare, onPublished });
+  const loading = createLoading({
+    source: configured,
+    live,
+    log,
+    metrics,
+    nowMs,
+    prepare: buckets.prepare,
+    onPublished() {
+      jobs.poke();
+      probes.poke();
+    },
+  });
 
+  const keyDriver = isAlone
+    ? createKeyDriver({ secretsDir: where.secretsDir, storage, audit, nowMs, reload: loading.reload, signal })
+    : undefined;
   const ports = { live, inFlight, log, metrics, requestLine: requestLine(lines, metrics) };
   const admin = createListener({
     ...ports,
@@ -93,33 +107,60 @@ async function serve(where: Whereabouts, log: Log, signal: AbortSignal): Promise
     }),
   });
   const s3 = createListener({ ...ports, protocol: createS3Protocol({ objects, buckets, nowMs }) });
-  const restNeeds = { objects, buckets, inFlight, nowMs, shutdown: signal, eventEveryMs: EVENT_EVERY_MS };
+  const restNeeds = { objects, buckets, inFlight, nowMs, keyDriver, shutdown: signal, eventEveryMs: EVENT_EVERY_MS };
   const rest = createListener({ ...ports, protocol: createRest(restNeeds) });
-
+  const checks = { storage, log, metrics, firstMs: CHECK_FIRST_MS, everyMs: CHECK_EVERY_MS };
+  const works = [jobs.run, probes.run, loading.watch, (stopped: AbortSignal) => runChecks(checks, stopped)];
   opened.defer(() => admin.drain(ADMIN_DRAIN_MS));
   await listen(admin, "COFFER_ADMIN_PORT", where.adminPort, where.listenAddress);
   await loading.loadFirst(signal);
+  opened.use(inBackground(works));
+  await serveClients(where, s3, rest, log, signal);
+}
 
-  const working = new AbortController();
-  const checks = { storage, log, metrics, firstMs: CHECK_FIRST_MS, everyMs: CHECK_EVERY_MS };
-  const background = [
-    jobs.run(working.signal),
-    probes.run(working.signal),
-    loading.watch(working.signal),
-    runChecks(checks, working.signal),
-  ];
-  opened.defer(async () => {
-    working.abort();
-    await Promise.all(background);
-  });
-  opened.defer(async () => {
+/** Until the signal aborts; then what is in flight may finish, within its limit. */
+async function serveClients(where: Whereabouts, s3: Listener, rest: Listener, log: Log, signal: AbortSignal) {
+  const { listenAddress, s3Port, restPort, adminPort } = where;
+  try {
+    await listen(s3, "COFFER_S3_PORT", s3Port, listenAddress);
+    await listen(rest, "COFFER_REST_PORT", restPort, listenAddress);
+    log.info("serving", { s3Port, restPort, adminPort });
+    await aborted(signal);
+    log.info("shutting down: what is in flight may finish");
+  } finally {
     await Promise.all([s3.drain(DRAIN_MS), rest.drain(DRAIN_MS)]);
-  });
-  await listen(s3, "COFFER_S3_PORT", where.s3Port, where.listenAddress);
-  await listen(rest, "COFFER_REST_PORT", where.restPort, where.listenAddress);
-  log.info("serving", { s3Port: where.s3Port, restPort: where.restPort, adminPort: where.adminPort });
-  await aborted(signal);
-  log.info("shutting down: what is in flight may finish");
+  }
+}
+
+function notClosed(log: Log): (error: unknown) => void {
+  return (cause) => log.warn("a KMS client did not close", { cause });
+}
+
+/** Runs until it is disposed of. */
+function inBackground(works: readonly ((signal: AbortSignal) => Promise<void>)[]): AsyncDisposable {
+  const working = new AbortController();
+  const running = works.map((work) => work(working.signal));
+  return {
+    async [Symbol.asyncDispose]() {
+      working.abort();
+      await Promise.all(running);
+    },
+  };
+}
+
+/** Before anything is opened. Whether nobody rules: a person wrote the configuration, and no program. */
+async function refuseBadSource(source: ConfigSource): Promise<boolean> {
+  const read = await source.read();
+  if (read.kind === "document") parseConfig(read.document);
+  return read.kind === "wish";
+}
+
+function standaloneOf(where: Whereabouts, source: ConfigSource, storage: Storage, log: Log, nowMs: () => number) {
+  const { dataDir, secretsDir, listenAddress, s3Port, restPort } = where;
+  const host = ["0.0.0.0", "::"].includes(listenAddress) ? "127.0.0.1" : listenAddress;
+  const shown = host.includes(":") ? `[${host}]` : host;
+  const urls = { s3: `http://${shown}:${s3Port}`, rest: `http://${shown}:${restPort}` };
+  return createStandalone({ source, dataDir, secretsDir, urls, storage, log, nowMs });
 }
 
 async function listen(listener: Listener, variable: string, port: number, address: string): Promise<void> {
@@ -159,6 +200,7 @@ function openWith(metrics: Metrics): OpenKms {
         timeoutMs: entry.timeoutMs,
         answerWithinMs: KMS_ANSWER_WITHIN_MS,
         negativeTtlMs: entry.cache.negativeTtlMs,
+        attemptsMax: entry.attemptsMax,
         observe(event) {
           if (event.kind === "attempt") {
             metrics.kmsCall(entry.name, event.action, event.outcome, event.durationMs / 1000);

@@ -15,6 +15,8 @@ export interface OpenKmsSettings {
   readonly answerWithinMs?: number;
   /** How long a refusal to unwrap is remembered; 0: not at all. */
   readonly negativeTtlMs: number;
+  /** Attempts of one call, the first included; absent: RESILIENCE_DEFAULTS. */
+  readonly attemptsMax?: number | undefined;
   readonly observe: ObserveKms;
 }
 
@@ -59,17 +61,18 @@ async function openAdapter(options: KmsOptions, timeoutMs: number): Promise<Kms>
   }
 }
 
-/** Of the time for a call: what remains tells a KMS that hangs from one that fails at once and is asked again. */
-const ATTEMPT_SHARE = 0.85;
+/** Of the time for a call: two attempts have room in it, since a second one helps against a connection that died, and each
+ *  that hangs counts for the breaker. */
+const ATTEMPT_SHARE = 0.47;
 
 function limitsFor(
   options: KmsOptions,
-  { timeoutMs, answerWithinMs, negativeTtlMs }: OpenKmsSettings,
+  { timeoutMs, answerWithinMs = 2 * timeoutMs, negativeTtlMs }: OpenKmsSettings,
 ): ResilienceLimits {
-  const totalTimeoutMs = Math.min(2 * timeoutMs, answerWithinMs ?? Number.POSITIVE_INFINITY);
+  const totalTimeoutMs = Math.min(2 * timeoutMs, answerWithinMs);
   return {
     ...RESILIENCE_DEFAULTS,
-    attemptTimeoutMs: Math.min(timeoutMs, Math.floor(ATTEMPT_SHARE * totalTimeoutMs)),
+    attemptTimeoutMs: totalTimeoutMs < 2 * timeoutMs ? Math.floor(ATTEMPT_SHARE * totalTimeoutMs) : timeoutMs,
     totalTimeoutMs,
     negativeTtlMs,
     // Nobody else is spared by asking ourselves more slowly.

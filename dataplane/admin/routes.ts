@@ -34,9 +34,12 @@ export function createAdmin(needs: AdminNeeds): Protocol<Target> {
         const ready = answerReady(needs);
         sendJson(answer, ready.ready ? 200 : 503, ready);
       }),
-      row("Metrics", "/metrics", async (_call, { answer }) =>
-        sendWhole(answer, 200, needs.metrics.contentType, await needs.metrics.print()),
-      ),
+      row("Metrics", "/metrics", async (_call, { answer }) => {
+        if (needs.live.peek()?.config.settings.metrics?.enabled === false) {
+          throw new Failure("NotFound", "The configuration says that metrics are not served");
+        }
+        sendWhole(answer, 200, needs.metrics.contentType, await needs.metrics.print());
+      }),
       row("Config", "/config", async (_call, { answer }) => sendJson(answer, 200, answerConfig(needs))),
       row("Jobs", "/jobs", async (call, { answer }) => sendJson(answer, 200, await answerJobs(needs, call.signal))),
       {

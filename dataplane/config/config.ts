@@ -85,6 +85,8 @@ const ProviderSchema = Type.Object(
     kmsKeyId: Type.String({ minLength: 1, maxLength: 2048 }),
     /** Of one call to the KMS. */
     timeoutMs: Type.Integer({ minimum: 100, maximum: 60_000 }),
+    /** Of one call, the first included; absent: as resilience.ts has it. */
+    attemptsMax: Type.Optional(Type.Integer({ minimum: 1, maximum: 11 })),
     cache: Type.Object(
       {
         ttlMs: Type.Integer({ minimum: 0, maximum: 86_400_000 }),
@@ -126,6 +128,8 @@ const SettingsSchema = Type.Object(
       },
       exact,
     ),
+    /** Whether /metrics answers; absent: it does. */
+    metrics: Type.Optional(Type.Object({ enabled: Type.Boolean() }, exact)),
   },
   exact,
 );

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { readDocument, readEnvironment, watchDocument } from "./sources.ts";
+import { openSource, readEnvironment, watchChanges } from "./sources.ts";
 
 let folder = "";
 beforeEach(async () => {
@@ -12,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 describe("readEnvironment()", () => {
-  it("has defaults for everything but the configuration's path", () => {
+  it("has defaults for everything", () => {
     expect(readEnvironment({ COFFER_CONFIG: "/c.json" })).toEqual({
       configPath: "/c.json",
       listenAddress: "127.0.0.1",
@@ -20,58 +20,103 @@ describe("readEnvironment()", () => {
       restPort: 8080,
       adminPort: 9090,
       dataDir: "data",
+      secretsDir: "secrets",
     });
+    expect(readEnvironment({ COFFER_CONFIG: "" }).configPath).toBeUndefined();
   });
 
   it("reports all problems at once", () => {
     expect(() => readEnvironment({ COFFER_S3_PORT: "x", COFFER_REST_PORT: "70000" })).toThrow(
-      /3 problem.*COFFER_CONFIG.*COFFER_S3_PORT.*COFFER_REST_PORT/,
+      /2 problem.*COFFER_S3_PORT.*COFFER_REST_PORT/,
     );
   });
 });
 
-describe("readDocument()", () => {
-  it("reads JSON, plain and gzip", async () => {
-    await writeFile(join(folder, "plain"), '{"a":1}');
-    await writeFile(join(folder, "zipped"), gzipSync('{"a":1}'));
-    expect((await readDocument(join(folder, "plain"))).document).toEqual({ a: 1 });
-    expect((await readDocument(join(folder, "zipped"))).document).toEqual({ a: 1 });
+const DOCUMENT = '{"format":1}';
+
+describe("openSource()", () => {
+  it.each<[string, string, string | Buffer]>([
+    ["JSON", "config.json", DOCUMENT],
+    ["gzip", "config.json", gzipSync(DOCUMENT)],
+    ["JSON in a file of any name", "config", DOCUMENT],
+    ["gzip in a file of any name", "config", gzipSync(DOCUMENT)],
+    ["YAML", "config.yaml", "format: 1"],
+    ["TOML", "config.toml", "format = 1"],
+  ])("takes what has a format as a whole document, in %s", async (_sentence, name, bytes) => {
+    await writeFile(join(folder, name), bytes);
+    expect(await openSource(join(folder, name), {}).read()).toMatchObject({
+      kind: "document",
+      document: { format: 1 },
+    });
   });
 
-  it.each<[string, Buffer, RegExp]>([
-    ["a file that is not JSON, without quoting it", Buffer.from('{"secret":"marker'), /not JSON/],
-    ["an empty file", Buffer.alloc(0), /not JSON/],
-    ["a cut gzip file", gzipSync('{"a":1}').subarray(0, 12), /not whole gzip/],
-  ])("refuses %s", async (_sentence, bytes, expected) => {
-    await writeFile(join(folder, "bad"), bytes);
-    await expect(readDocument(join(folder, "bad"))).rejects.toThrow(expected);
-    await expect(readDocument(join(folder, "bad"))).rejects.not.toThrow(/marker/);
+  it.each<[string, string, string | Buffer, RegExp]>([
+    ["a file that is not JSON, without quoting it", "c.json", '{"secret":"marker', /c\.json: the file is not JSON/],
+    ["the same of any name", "c", '{"secret":"marker', /not JSON/],
+    ["an empty JSON file", "c.json", "", /not JSON/],
+    ["a cut gzip file", "c", gzipSync('{"a":1}').subarray(0, 12), /not whole gzip/],
+    ["a file that is not TOML", "c.toml", '[kms]\ntoken = "marker', /c\.toml:2: the file is not TOML/],
+    ["a file that is not YAML", "c.yml", 'kms:\n  a: "marker\n', /c\.yml:\d+: the file is not YAML/],
+    ["a file with a name twice", "c.yaml", "kms: {a: 1, a: marker}", /c\.yaml:1: the file is not YAML \(DUPLICATE_KEY/],
+    ["a list in place of sections", "c.yaml", "- marker", /c\.yaml: must hold sections/],
+  ])("refuses %s", async (_sentence, name, bytes, expected) => {
+    const path = join(folder, name);
+    await writeFile(path, bytes);
+    await expect(openSource(path, {}).read()).rejects.toThrow(expected);
+    await expect(openSource(path, {}).read()).rejects.not.toThrow(/marker/);
   });
 
   it("says why a file cannot be read", async () => {
-    await expect(readDocument(join(folder, "absent"))).rejects.toThrow(/ENOENT/);
+    await expect(openSource(join(folder, "absent"), {}).read()).rejects.toThrow(/absent: .*ENOENT/);
+  });
+
+  it("reads the files of a folder, and refuses one that it would not read", async () => {
+    await writeFile(join(folder, "kms.toml"), '[kms]\nprovider = "local"');
+    await writeFile(join(folder, "encryption.yaml"), "encryption: {cache_size: 7}");
+    await writeFile(join(folder, "README.md"), "no configuration");
+    const read = await openSource(folder, {}).read();
+    expect(read).toMatchObject({ kind: "wish", wish: { provider: "local", cache: { maxEntries: 7 } } });
+    await writeFile(join(folder, "dev.toml"), "");
+    await expect(openSource(folder, {}).read()).rejects.toThrow(/dev\.toml: is not read: kms, encryption and coffer/);
+  });
+
+  it("has the fingerprint of what it read, which changes with every file of it", async () => {
+    const tokenFile = join(folder, "token");
+    await writeFile(tokenFile, "one");
+    await writeFile(join(folder, "kms.toml"), `provider = 1`);
+    const source = openSource(folder, {
+      COFFER_KMS_PROVIDER: "vault",
+      COFFER_KMS_ENDPOINT: "https://vault.test",
+      COFFER_KMS_TOKEN_FILE: tokenFile,
+    });
+    await expect(source.read()).rejects.toThrow(/kms\.toml:1 provider: is not known/);
+    await writeFile(join(folder, "kms.toml"), "");
+    const first = await source.read();
+    expect(await source.fingerprint()).toBe(first.hash);
+    await writeFile(tokenFile, "two");
+    expect(await source.fingerprint()).not.toBe(first.hash);
+    const second = await source.read();
+    await writeFile(join(folder, "coffer.toml"), "[server]");
+    expect(await source.fingerprint()).not.toBe(second.hash);
   });
 });
 
-describe("watchDocument()", () => {
-  it("tells of a file that was replaced by rename, and of nothing else", async () => {
-    const path = join(folder, "config.json");
-    await writeFile(path, '{"n":1}');
-    const { fileHash } = await readDocument(path);
+describe("watchChanges()", () => {
+  it.each([false, true])("tells of a file that was replaced, and of nothing else (folder: %s)", async (isFolder) => {
+    const path = join(folder, "coffer.json");
+    await writeFile(path, '{"encryption":{"cache_size":1},"kms":{"provider":"local"}}');
+    const source = openSource(isFolder ? folder : path, {});
+    const { hash } = await source.read();
     const stop = new AbortController();
     const seen: unknown[] = [];
-    const watching = watchDocument(
-      path,
-      fileHash,
-      async (read) => {
-        seen.push((await read()).document);
-        stop.abort();
-      },
-      stop.signal,
-    );
-    await writeFile(`${path}.tmp`, '{"n":2}');
+    const onChange = async (): Promise<void> => {
+      seen.push(await source.read());
+      stop.abort();
+    };
+    const watching = watchChanges(source, hash, onChange, stop.signal);
+    await writeFile(`${path}.tmp`, '{"encryption":{"cache_size":2},"kms":{"provider":"local"}}');
     await rename(`${path}.tmp`, path);
     await watching;
-    expect(seen).toEqual([{ n: 2 }]);
+    expect(seen).toMatchObject([{ wish: { cache: { maxEntries: 2 } } }]);
   });
 });

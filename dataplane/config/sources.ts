@@ -1,24 +1,47 @@
-/** Where the configuration comes from: the environment says where this process runs, a file holds all else. */
+/**
+ * Where the configuration comes from: the environment says where this process runs and names the rest. That is the whole
+ * document, which a program wrote, or what a person wrote: a file, a folder of files, or the environment alone.
+ */
 import { createHash } from "node:crypto";
-import { type FSWatcher, watch } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { basename, dirname } from "node:path";
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
+import { statSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { isAbsolute, join, relative, resolve } from "node:path";
 import { ConfigError } from "./config.ts";
+import { errorCode, parseJson, unzip } from "./document.ts";
+import { type Environment, gather, isObject, type SourceFile } from "./gather.ts";
+import { readWish, secretPathsOf } from "./standalone.ts";
+import { parseText, syntaxOf } from "./syntax.ts";
+import type { Watched } from "./watching.ts";
+import type { StandaloneWish } from "./wish.ts";
+
+export { type Watched, watchChanges } from "./watching.ts";
+export type { StandaloneWish, WishedCredential } from "./wish.ts";
 
 /** What stands in the environment. */
 export interface Whereabouts {
-  readonly configPath: string;
+  /** A file or a folder; undefined: the environment has the settings too. */
+  readonly configPath: string | undefined;
   readonly listenAddress: string;
   readonly s3Port: number;
   readonly restPort: number;
   readonly adminPort: number;
   readonly dataDir: string;
+  /** For keys and credentials of a data plane that runs alone. */
+  readonly secretsDir: string;
+}
+
+/** `hash` is the fingerprint of what was read. */
+export type ReadSource =
+  | { readonly kind: "document"; readonly document: unknown; readonly hash: string }
+  | { readonly kind: "wish"; readonly wish: StandaloneWish; readonly hash: string };
+
+export interface ConfigSource extends Watched {
+  /** Throws ConfigError with all problems and their places. No problem quotes what it found. */
+  read(): Promise<ReadSource>;
 }
 
 /** All problems at once; throws ConfigError. */
-export function readEnvironment(environment: NodeJS.ProcessEnv): Whereabouts {
+export function readEnvironment(environment: Environment): Whereabouts {
   const problems: string[] = [];
   const port = (name: string, otherwise: number): number => {
     const text = environment[name];
@@ -28,143 +51,127 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): Whereabouts {
     problems.push(`${name} must be a port from 0 to 65535`);
     return otherwise;
   };
-  const configPath = environment["COFFER_CONFIG"] ?? "";
-  if (configPath === "") problems.push("COFFER_CONFIG must name the configuration file");
   const whereabouts = {
-    configPath,
+    configPath: environment["COFFER_CONFIG"] || undefined,
     listenAddress: environment["COFFER_LISTEN"] || "127.0.0.1",
     s3Port: port("COFFER_S3_PORT", 9000),
     restPort: port("COFFER_REST_PORT", 8080),
     adminPort: port("COFFER_ADMIN_PORT", 9090),
     dataDir: environment["COFFER_DATA_DIR"] || "data",
+    secretsDir: environment["COFFER_SECRETS_DIR"] || "secrets",
   };
   if (problems.length > 0) throw new ConfigError(problems);
   return whereabouts;
 }
 
-/** As `readEnvironment`, of this process. */
-export function readOwnEnvironment(): Whereabouts {
-  return readEnvironment(process.env);
+/** As `readEnvironment` and `openSource`, of this process. */
+export function readOwnEnvironment(): { readonly where: Whereabouts; readonly source: ConfigSource } {
+  const where = readEnvironment(process.env);
+  return { where, source: openSource(where.configPath, process.env) };
 }
 
-const DOCUMENT_BYTES_MAX = 64 * 1024 * 1024;
-const gunzipAsync = promisify(gunzip);
+const FOLDER_FILES = /^(kms|encryption|coffer)\.(toml|ya?ml|json)$/i;
 
-/** A document and the SHA-256 of its file. */
-export interface ReadDocument {
-  readonly document: unknown;
-  readonly fileHash: string;
-}
+export function openSource(path: string | undefined, environment: Environment): ConfigSource {
+  let secretPaths: readonly string[] = [];
+  const isFolder = path !== undefined && isDirectory(path);
 
-/** JSON, plain or gzip. Throws ConfigError with a reason that quotes nothing of the file. */
-export async function readDocument(path: string): Promise<ReadDocument> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new ConfigError([`the file cannot be read: ${errorCode(cause)}`]);
-  });
-  const fileHash = createHash("sha256").update(bytes).digest("hex");
-  return { document: parseBytes(await unzip(bytes)), fileHash };
-}
-
-async function unzip(bytes: Buffer): Promise<Buffer> {
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  try {
-    return await gunzipAsync(bytes, { maxOutputLength: DOCUMENT_BYTES_MAX });
-  } catch (cause) {
-    throw new ConfigError([`the file is not whole gzip: ${errorCode(cause)}`]);
+  async function readHand(files: readonly SourceFile[], bytes: readonly Buffer[]): Promise<ReadSource> {
+    const gathered = gather(files, environment);
+    secretPaths = secretPathsOf(gathered);
+    const hash = hashOf([...bytes, ...(await readSecrets(secretPaths))]);
+    return { kind: "wish", wish: await readWish(path === undefined ? "the environment" : shown(path), gathered), hash };
   }
-}
 
-function parseBytes(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch {
-    // The parser's own message quotes the text around the fault, which may be a secret.
-    throw new ConfigError(["the file is not JSON"]);
-  }
-}
-
-function errorCode(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" ? code : "unknown error";
-}
-
-const POLL_MS = 1000;
-const SETTLE_MS = 50;
-
-/**
- * Calls `onChange` after each change of the file, one call at a time, until the signal aborts. The folder is watched,
- * because a mounted Secret changes by a swapped link, and the file is read once a second besides, because not every
- * file system tells.
- */
-export async function watchDocument(
-  path: string,
-  lastHash: string,
-  onChange: (read: () => Promise<ReadDocument>) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  let seen = lastHash;
-  const bell = createBell();
-  const watcher = watchFolder(path, bell.ring);
-  signal.addEventListener("abort", bell.ring, { once: true });
-  try {
-    while (!signal.aborted) {
-      await bell.wait(POLL_MS);
-      if (signal.aborted) return;
-      const hash = await hashFile(path);
-      if (hash === seen) continue;
-      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-      seen = await hashFile(path);
-      await onChange(() => readDocument(path));
+  async function readOne(file: string): Promise<ReadSource> {
+    const bytes = await readBytes(file);
+    const plain = await unzip(bytes);
+    const syntax = syntaxOf(file);
+    if (syntax === undefined) return { kind: "document", document: parseJson(plain), hash: hashOf([bytes]) };
+    const text = plain.toString("utf8");
+    const read = parseText(text, syntax);
+    if ("value" in read && isObject(read.value) && "format" in read.value) {
+      return { kind: "document", document: read.value, hash: hashOf([bytes]) };
     }
-  } finally {
-    watcher?.close();
+    return readHand([{ shown: shown(file), text, syntax }], [bytes]);
   }
-}
 
-async function hashFile(path: string): Promise<string> {
-  try {
-    return createHash("sha256")
-      .update(await readFile(path))
-      .digest("hex");
-  } catch (error) {
-    return errorCode(error);
-  }
-}
-
-function watchFolder(path: string, onEvent: () => void): FSWatcher | undefined {
-  try {
-    const name = basename(path);
-    const watcher = watch(dirname(path), { persistent: false }, (_event, file) => {
-      if (file === null || file === name || file.startsWith("..")) onEvent();
+  async function readFolder(folder: string): Promise<ReadSource> {
+    const names = await configNames(folder);
+    const strangers = names.filter((name) => !FOLDER_FILES.test(name));
+    if (strangers.length > 0) {
+      throw new ConfigError(
+        strangers.map((name) => `${shown(join(folder, name))}: is not read: kms, encryption and coffer are`),
+      );
+    }
+    const bytes = await Promise.all(names.map((name) => readBytes(join(folder, name))));
+    const files = names.flatMap((name, index) => {
+      const syntax = syntaxOf(name);
+      const text = bytes[index]?.toString("utf8") ?? "";
+      return syntax === undefined ? [] : [{ shown: shown(join(folder, name)), text, syntax }];
     });
-    watcher.on("error", () => watcher.close());
-    return watcher;
-  } catch {
-    // The poll goes on without it.
-    return undefined;
+    return readHand(files, bytes);
   }
-}
 
-function createBell(): { ring: () => void; wait(ms: number): Promise<void> } {
-  let rung = false;
-  let wake: (() => void) | undefined;
   return {
-    ring() {
-      rung = true;
-      wake?.();
+    path,
+    isFolder,
+    async read() {
+      if (path === undefined) return readHand([], []);
+      return isFolder ? readFolder(path) : readOne(path);
     },
-    async wait(ms) {
-      if (!rung) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
+    async fingerprint() {
+      try {
+        const paths = path === undefined ? [] : isFolder ? await configPaths(path) : [path];
+        const bytes = await Promise.all(paths.map((one) => readFile(one)));
+        return hashOf([...bytes, ...(await readSecrets(secretPaths))]);
+      } catch (error) {
+        return errorCode(error);
       }
-      rung = false;
-      wake = undefined;
     },
   };
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Files that look like configuration; what a mounted volume keeps for itself begins with a dot. */
+async function configNames(folder: string): Promise<readonly string[]> {
+  try {
+    const names = await readdir(folder);
+    return names.filter((name) => !name.startsWith(".") && syntaxOf(name) !== undefined).sort();
+  } catch (cause) {
+    throw new ConfigError([`${shown(folder)}: the folder cannot be read: ${errorCode(cause)}`]);
+  }
+}
+
+async function configPaths(folder: string): Promise<readonly string[]> {
+  return (await configNames(folder)).map((name) => join(folder, name));
+}
+
+async function readBytes(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new ConfigError([`${shown(path)}: the file cannot be read: ${errorCode(cause)}`]);
+  }
+}
+
+/** What cannot be read counts by its reason: why is somebody else's to tell. */
+function readSecrets(paths: readonly string[]): Promise<readonly (Buffer | string)[]> {
+  return Promise.all(paths.map((path) => readFile(path).catch((error: unknown) => errorCode(error))));
+}
+
+/** Lengths keep the end of one from being taken for the beginning of the next. */
+function hashOf(parts: readonly (Buffer | string)[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(`${part.length}:`).update(part);
+  return hash.digest("hex");
+}
+
+/** As a person would type it from here. */
+function shown(path: string): string {
+  const short = relative("", resolve(path));
+  return short === "" || short.startsWith("..") || isAbsolute(short) ? resolve(path) : short;
 }

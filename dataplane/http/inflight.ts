@@ -22,7 +22,7 @@ export interface InFlight {
   readonly count: number;
   enter(call: Call): void;
   leave(call: Call): void;
-  /** A principal sees its own calls, and the jobs on its bucket; oldest first. */
+  /** A principal sees its own calls, and the jobs on its bucket, on all if it may rotate keys; oldest first. */
   list(viewer: Principal, nowMs: number): readonly Operation[];
   /** undefined also for what the viewer may not see. */
   find(id: string, viewer: Principal, nowMs: number): Operation | undefined;
@@ -51,6 +51,7 @@ function mayWatch(viewer: Principal, call: Call): boolean {
   if (call.principal.kind === "credential") {
     return call.principal.credential.configured.accessKeyId === viewer.credential.configured.accessKeyId;
   }
+  if (call.principal.kind === "job" && viewer.credential.configured.keys === true) return true;
   return call.principal.kind === "job" && call.bucket !== undefined && call.bucket === viewer.credential.bucket;
 }
 

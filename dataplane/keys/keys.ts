@@ -17,6 +17,7 @@ import { createSharing } from "./sharing.ts";
 import { askInTurn, clientOf, sourcesFor, writingSource } from "./sources.ts";
 import { makeRecord, openRecord } from "./wrapping.ts";
 
+export { kmsKeysInUse } from "./in-use.ts";
 export type { BucketKey, BucketKeys, BucketKeysNeeds, Counts, StepDone } from "./port.ts";
 export { noCounts } from "./port.ts";
 export { createSettingsSealer } from "./settings.ts";

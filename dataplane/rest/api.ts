@@ -60,3 +60,13 @@ export interface OperationJson {
 export interface OperationsJson {
   readonly operations: readonly OperationJson[];
 }
+
+/** What came of a rotation, or of the wish for a rewrap; the sweep that follows shows in the jobs. */
+export interface KeysJson {
+  readonly provider: string;
+  readonly kmsKeyId: string;
+  /** The newest, after a rotation. */
+  readonly version?: string;
+  /** false: a version newer than the one that was named was there already. */
+  readonly rotated?: boolean;
+}

@@ -1,16 +1,19 @@
 /** What is in flight, as JSON or as server-sent events, and the keys that nobody but their resource drives. */
 import { authorize } from "../access/access.ts";
 import type { Call } from "../call.ts";
+import type { ProviderEntry } from "../config/config.ts";
 import { Failure } from "../failure.ts";
 import type { InFlight, Operation } from "../http/inflight.ts";
 import { sendWhole } from "../http/stream.ts";
 import type { Exchange } from "../http/table.ts";
-import type { OperationJson, OperationsJson } from "./api.ts";
-import type { Target } from "./target.ts";
+import type { KeysJson, OperationJson, OperationsJson } from "./api.ts";
+import type { Resource, Target } from "./target.ts";
 
 export interface OperationsNeeds {
   readonly inFlight: InFlight;
   readonly nowMs: () => number;
+  /** Only in a data plane that runs alone. */
+  readonly keyDriver?: KeyDriver | undefined;
   /** Aborted when a shutdown begins: streams of events end, so that the drain need not wait for them. */
   readonly shutdown: AbortSignal;
   readonly eventEveryMs: number;
@@ -43,22 +46,48 @@ export async function getOperation(
   sendWhole(exchange.answer, 200, "application/json", JSON.stringify(operation));
 }
 
+/** Drives keys where nobody rules. Audits; throws Failure. */
+export interface KeyDriver {
+  /** To a version newer than `ifVersion`, or than the newest. */
+  rotate(
+    call: Call,
+    provider: ProviderEntry,
+    ifVersion: string | undefined,
+  ): Promise<{ readonly version: string; readonly rotated: boolean }>;
+  rewrap(call: Call, provider: ProviderEntry): Promise<void>;
+}
+
 /** Rotation and rewrap are wanted by a resource, and never started by a request where one rules. */
-export function driveKeys(call: Call, provider: string, verb: "rotate" | "rewrap", nowMs: number): Promise<void> {
+export async function driveKeys(
+  { keyDriver, nowMs }: OperationsNeeds,
+  call: Call,
+  { provider, verb }: Extract<Resource, { readonly kind: "keys" }>,
+  { answer, target }: Exchange<Target>,
+): Promise<void> {
   const { config, providers } = call.snapshot;
   const entry = providers.get(provider);
   const name = JSON.stringify(provider);
-  const fail = (failure: Failure): Promise<never> => Promise.reject(failure);
   if (config.ruledBy === "nobody") {
-    const verdict = authorize(call.principal, "AdministerKeys", { bucket: "", selfServiceBucket: false }, nowMs);
-    if (verdict !== "allowed") return fail(new Failure("AccessDenied", `Cannot ${verb} keys: ${verdict.deniedBy}`));
+    const verdict = authorize(call.principal, "AdministerKeys", { bucket: "", selfServiceBucket: false }, nowMs());
+    if (verdict !== "allowed") throw new Failure("AccessDenied", `Cannot ${verb} keys: ${verdict.deniedBy}`);
   }
-  if (entry === undefined) return fail(new Failure("NotFound", `There is no provider ${name}`));
-  if (config.ruledBy === "nobody") {
-    return fail(new Failure("NotImplemented", `Cannot ${verb} the key of provider ${name} without its resource`));
+  if (entry === undefined) throw new Failure("NotFound", `There is no provider ${name}`);
+  if (config.ruledBy !== "nobody") {
+    const field = verb === "rotate" ? "spec.keyRotation" : "spec.rewrap of the buckets that use it";
+    throw new Failure("ConfigurationConflict", `The key of ${name} is driven by ${entry.resource}: set ${field}`);
   }
-  const field = verb === "rotate" ? "spec.keyRotation" : "spec.rewrap of the buckets that use it";
-  return fail(new Failure("ConfigurationConflict", `The key of ${name} is driven by ${entry.resource}: set ${field}`));
+  if (keyDriver === undefined) {
+    throw new Failure(
+      "NotImplemented",
+      `Cannot ${verb} the key of provider ${name}: whoever writes the configuration can`,
+    );
+  }
+  const done =
+    verb === "rotate"
+      ? await keyDriver.rotate(call, entry, target.query.get("ifVersion"))
+      : await keyDriver.rewrap(call, entry);
+  const json: KeysJson = { provider, kmsKeyId: entry.kmsKeyId, ...done };
+  sendWhole(answer, 202, "application/json", JSON.stringify(json));
 }
 
 function wantsEvents({ head }: Exchange<Target>): boolean {

@@ -45,7 +45,7 @@ const JSON_BYTES_MAX = 64 * 1024;
 const OBJECT_BYTES_MAX = 5 * 1024 ** 4;
 
 export function createRest(needs: RestNeeds): Protocol<Target> {
-  const { objects, buckets, nowMs } = needs;
+  const { objects, buckets } = needs;
   return {
     name: "rest",
     parse: parseTarget,
@@ -71,7 +71,7 @@ export function createRest(needs: RestNeeds): Protocol<Target> {
       ),
       row("ListOperations", ["GET", "HEAD"], "operations", 0, (call, _at, it) => listOperations(needs, call, it)),
       row("GetOperation", ["GET", "HEAD"], "operation", 0, (call, at, it) => getOperation(needs, call, at.id, it)),
-      row("DriveKeys", ["POST"], "keys", 0, (call, at) => driveKeys(call, at.provider, at.verb, nowMs())),
+      row("DriveKeys", ["POST"], "keys", 0, (call, at, it) => driveKeys(needs, call, at, it)),
       { ...row("GetOpenapi", ["GET", "HEAD"], "openapi", 0, (_call, _at, it) => sendOpenapi(it.answer)), ...open },
       nothing,
     ],

@@ -1,0 +1,92 @@
+/**
+ * A data plane that runs alone: no operator and no folder rules it. From what a person wrote, and from key ring and
+ * credentials that are made once, it makes the same configuration that an operator would; and it holds the KeyAdmin.
+ */
+import { isAbsolute, relative } from "node:path";
+import { newestKey, printRing } from "../../kms/ring.ts";
+import { ConfigError, type DataPlaneConfig } from "../config/config.ts";
+import type { ConfigSource, StandaloneWish, Watched } from "../config/sources.ts";
+import { standaloneConfig } from "../config/standalone-config.ts";
+import { failureOf } from "../failure.ts";
+import { kmsKeysInUse } from "../keys/keys.ts";
+import type { Log } from "../log.ts";
+import type { Storage } from "../storage/storage.ts";
+import { accessPath, prepareAccessFiles, type Urls } from "./access-files.ts";
+import { findRing, ringPlace } from "./ring.ts";
+import { readKeyWishes, rewrapWishOf } from "./wishes.ts";
+
+export { createKeyDriver } from "./driver.ts";
+
+export interface StandaloneNeeds {
+  readonly source: ConfigSource;
+  readonly dataDir: string;
+  readonly secretsDir: string;
+  readonly urls: Urls;
+  readonly storage: Storage;
+  readonly log: Log;
+  readonly nowMs: () => number;
+}
+
+/** The configuration as it is wanted now; each `read` makes it anew. */
+export interface StandaloneSource extends Watched {
+  /** Throws ConfigError. */
+  read(signal: AbortSignal): Promise<{ readonly document: DataPlaneConfig; readonly hash: string }>;
+}
+
+/** Throws ConfigError: a ring is no protection on the volume that it protects. */
+export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
+  const { source, dataDir, secretsDir, storage, log, nowMs } = needs;
+  if (isWithin(secretsDir, dataDir)) {
+    throw new ConfigError([
+      "COFFER_SECRETS_DIR: must not lie in COFFER_DATA_DIR: a key ring is no protection on the volume that it protects",
+    ]);
+  }
+  const place = ringPlace(secretsDir);
+  let previous: DataPlaneConfig | undefined;
+  let said = "";
+
+  async function make(wish: StandaloneWish, signal: AbortSignal): Promise<DataPlaneConfig> {
+    const inUse = () => kmsKeysInUse(storage, "Local", signal);
+    const ring = await findRing(place, wish.provider === "local", inUse, () => new Date(nowMs()), signal);
+    const { pairs, warnings } = await prepareAccessFiles(wish, secretsDir, needs.urls);
+    const wishes = await readKeyWishes(storage, signal).catch((error: unknown) => {
+      throw failureOf(error, "read what was asked of the keys");
+    });
+    const version = wish.provider === "local" && ring !== undefined ? String(newestKey(ring).version) : undefined;
+    const material = {
+      local: ring === undefined ? undefined : { type: "Local" as const, ring: printRing(ring) },
+      pairs,
+      rewrapWish: rewrapWishOf(wish.provider, wishes, version),
+    };
+    tell([...wish.notices, ...warnings]);
+    return standaloneConfig(wish, material, previous, nowMs());
+  }
+
+  function tell(notices: readonly string[]): void {
+    const all = notices.join("\n");
+    if (all === said) return;
+    said = all;
+    for (const notice of notices) log.warn(notice);
+  }
+
+  return {
+    path: source.path,
+    isFolder: source.isFolder,
+    fingerprint: source.fingerprint,
+    async read(signal) {
+      const read = await source.read();
+      if (read.kind !== "wish") {
+        throw new ConfigError(["format: is a whole document, and this process began without one"]);
+      }
+      const isFirst = previous === undefined;
+      previous = await make(read.wish, signal);
+      if (isFirst) log.info("credentials", { admin: accessPath(secretsDir, undefined, read.wish.admin.entry) });
+      return { document: previous, hash: read.hash };
+    },
+  };
+}
+
+function isWithin(inner: string, outer: string): boolean {
+  const path = relative(outer, inner);
+  return path === "" || (!path.startsWith("..") && !isAbsolute(path));
+}
