@@ -140,10 +140,12 @@ export const ROOMS: readonly Room[] = [
     name: "dataplane/config/",
     files: /^dataplane\/config\//,
     imports: ["kms/options.ts", "kms/secret.ts"],
-    packages: ["typebox"],
+    // TOML and YAML are for a data plane that runs alone, where a person writes its configuration.
+    packages: ["typebox", "smol-toml", "yaml"],
     doors: {
       "dataplane/config/config.ts": "the contract with the operator",
       "dataplane/config/sources.ts": "where configuration and environment are read",
+      "dataplane/config/standalone-config.ts": "what a person wrote, as the configuration that an operator would write",
     },
   },
   { name: "dataplane/log.ts", files: /^dataplane\/log\./, imports: [], doors: "all", packages: ["winston"] },
@@ -294,6 +296,13 @@ export const ROOMS: readonly Room[] = [
     doors: { "dataplane/admin/routes.ts": "the table", "dataplane/admin/api.ts": "what the operator reads of a pod" },
   },
   {
+    name: "dataplane/standalone/",
+    files: /^dataplane\/standalone\//,
+    imports: [...FREE, ...CALL, "dataplane/audit/", "dataplane/storage/", "dataplane/keys/", "kms/"],
+    packages: [],
+    doors: { "dataplane/standalone/standalone.ts": "the door" },
+  },
+  {
     name: "dataplane/main.ts",
     files: /^dataplane\/(main|loading|probes)\./,
     doors: {},
@@ -305,6 +314,7 @@ export const ROOMS: readonly Room[] = [
       "dataplane/audit/",
       "dataplane/storage/",
       "dataplane/keys/",
+      "dataplane/standalone/",
       "dataplane/s3/",
       "dataplane/rest/",
       "dataplane/admin/",
