@@ -91,6 +91,10 @@ function adminOf({ values, isGiven, placeOf }: Gathered, problems: string[]): Wi
 
 const SECRET_FILES = ["kmsTokenFile", "secretIdFile", "caFile"] as const;
 
+function isSecretFile(name: Name): boolean {
+  return SECRET_FILES.some((one) => one === name);
+}
+
 type Secrets = ReadonlyMap<Name, { readonly path: string; readonly text: string }>;
 
 /** Of a token or a secret id, the line end of its file is no part. */
@@ -157,7 +161,9 @@ function vaultOf(gathered: Gathered, secrets: Secrets, problems: string[]): Vaul
   }
   const options = vaultJson(values, secrets);
   refusePlainHttp(gathered, problems);
-  if (problems.length > before) return { vault: undefined, notices: [] };
+  const isRead = (name: Name) =>
+    !gathered.isGiven(name) || (values[name] !== undefined && (!isSecretFile(name) || secrets.has(name)));
+  if (problems.length > before || !VAULT_ONLY.every(isRead)) return { vault: undefined, notices: [] };
   const parsed = parseKmsOptions(options);
   if ("problems" in parsed) {
     for (const { at, problem } of parsed.problems) problems.push(`${placeOf(nameOfOption(at, values))}: ${problem}`);
