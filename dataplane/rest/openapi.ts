@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document of REST, served as /api/v1/openapi.json. routes.test.ts holds it against the table. */
 import type { ServerResponse } from "node:http";
 import { sendWhole } from "../http/stream.ts";
+import { BUCKET_NAME } from "./target.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -11,6 +12,11 @@ const time = { type: "string", format: "date-time" };
 function object(properties: Json, optional: readonly string[] = []): Json {
   const required = Object.keys(properties).filter((name) => !optional.includes(name));
   return { type: "object", properties, required };
+}
+
+/** Of requests: a member that we do not know is refused. */
+function closedObject(properties: Json, optional: readonly string[]): Json {
+  return { ...object(properties, optional), additionalProperties: false };
 }
 
 function list(items: Json): Json {
@@ -37,7 +43,7 @@ const schemas = {
     },
     ["cursor"],
   ),
-  Encryption: object(
+  Encryption: closedObject(
     {
       enabled: { type: "boolean" },
       algorithm: { enum: ["AES256", "ChaCha20Poly1305"] },
@@ -86,20 +92,20 @@ function readable(operationId: string, summary: string, content: Json, more: Jso
   };
 }
 
-function inPath(name: string, description: string): Json {
-  return { name, in: "path", required: true, schema: text, description };
+function inPath(name: string, description: string, schema: Json): Json {
+  return { name, in: "path", required: true, schema, description };
 }
 
 function inQuery(name: string, description: string, schema: Json = text): Json {
   return { name, in: "query", schema, description };
 }
 
-function inHeader(name: string, description: string): Json {
-  return { name, in: "header", schema: text, description };
+function inHeader(name: string, description: string, schema: Json = text): Json {
+  return { name, in: "header", schema, description };
 }
 
 const bytes = { "*/*": { schema: { type: "string", format: "binary" } } };
-const bucket = inPath("bucket", "The name of the bucket.");
+const bucket = inPath("bucket", "The name of the bucket.", BUCKET_NAME);
 const reading = [
   inHeader("Range", "One range of bytes."),
   inHeader("If-Match", "Entity tags."),
@@ -110,12 +116,17 @@ const reading = [
 const writing = [
   inHeader("Content-MD5", "Verified over the body."),
   inHeader("If-Match", "The entity tag that the object must have."),
-  inHeader("If-None-Match", "`*`: only if there is no such object."),
+  inHeader("If-None-Match", "Only if there is no such object.", { enum: ["*"] }),
 ];
 const removing = [inHeader("If-Match", "The entity tag that the object must have.")];
 
+const OBJECT_NAME = { type: "string", minLength: 1, maxLength: 1024, pattern: "^[^\\u0000]+$" };
+
 const objectPath = {
-  parameters: [bucket, inPath("key", "The name of the object; a slash is part of it.")],
+  parameters: [
+    bucket,
+    inPath("key", "The name of the object, at most 1,024 bytes of UTF-8; a slash is part of it.", OBJECT_NAME),
+  ],
   get: operation(
     "GetObject",
     "Reads an object, or a range of it.",
@@ -189,13 +200,13 @@ export const OPENAPI: Json & { readonly paths: Readonly<Record<string, Json>> } 
     "/api/v1/buckets/{bucket}/objects/{key}": objectPath,
     "/api/v1/operations": readable("ListOperations", "What is in flight.", { ...json("Operations"), ...events }),
     "/api/v1/operations/{id}": {
-      parameters: [inPath("id", "The id of the request, or of the step of a job.")],
+      parameters: [inPath("id", "The id of the request, or of the step of a job.", text)],
       ...readable("GetOperation", "How far one operation is.", { ...json("Operation"), ...events }),
     },
     "/api/v1/keys/{provider}/{verb}": {
       parameters: [
-        inPath("provider", "The name of the provider."),
-        { ...inPath("verb", "What is wanted."), schema: { enum: ["rotate", "rewrap"] } },
+        inPath("provider", "The name of the provider.", text),
+        inPath("verb", "What is wanted.", { enum: ["rotate", "rewrap"] }),
       ],
       post: operation("DriveKeys", "Refused where a resource drives the key, naming it.", {
         202: answer("It will be done."),

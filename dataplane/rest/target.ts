@@ -22,7 +22,14 @@ export interface Target {
 }
 
 const ROOT = "/api/v1/";
-const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+/** What a bucket may be called, as JSON Schema says it. */
+export const BUCKET_NAME = {
+  type: "string",
+  minLength: 3,
+  maxLength: 63,
+  pattern: "^[a-z0-9](\\.?[a-z0-9-])*\\.?[a-z0-9]$",
+} as const;
+const BUCKET_PATTERN = new RegExp(BUCKET_NAME.pattern);
 
 /** Throws InvalidURI, InvalidBucketName or KeyTooLongError. */
 export function parseTarget(head: IncomingMessage): Target {
@@ -61,6 +68,7 @@ function inBucket(encoded: string, part: string | undefined, rest: readonly stri
 }
 
 function checked(bucket: string): string {
-  if (BUCKET_NAME.test(bucket) && !bucket.includes("..")) return bucket;
+  const isAsLong = bucket.length >= BUCKET_NAME.minLength && bucket.length <= BUCKET_NAME.maxLength;
+  if (isAsLong && BUCKET_PATTERN.test(bucket)) return bucket;
   throw new Failure("InvalidBucketName", "The bucket name of the request is not valid");
 }

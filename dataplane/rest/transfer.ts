@@ -83,7 +83,7 @@ function objectJson({ ref, sizeBytes, etag, modifiedMs }: ObjectInfo): ObjectJso
 
 function limitOf(text: string | undefined): number {
   if (text === undefined) return PAGE_MAX;
-  if (!/^\d{1,9}$/.test(text)) throw new Failure("InvalidArgument", "limit must be a whole number");
+  if (!/^\d+$/.test(text)) throw new Failure("InvalidArgument", "limit must be a whole number");
   return Math.min(Number(text), PAGE_MAX);
 }
 
