@@ -1,0 +1,292 @@
+import { access, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openKms } from "../../kms/open.ts";
+import { parseKmsOptions } from "../../kms/options.ts";
+import type { AuditEvent } from "../audit/audit.ts";
+import type { Call } from "../call.ts";
+import { ConfigError, type DataPlaneConfig, type ProviderEntry } from "../config/config.ts";
+import { openSource } from "../config/sources.ts";
+import { createBucketKeys, openStoreId } from "../keys/keys.ts";
+import type { Log } from "../log.ts";
+import { createLive, type Live } from "../snapshot.ts";
+import { createMemoryStorage } from "../storage/memory.ts";
+import type { Storage } from "../storage/storage.ts";
+import { createKeyDriver, createStandalone, type StandaloneSource } from "./standalone.ts";
+
+const signal = new AbortController().signal;
+const URLS = { s3: "http://127.0.0.1:9000", rest: "http://127.0.0.1:8080" };
+const VAULT = {
+  COFFER_KMS_PROVIDER: "vault",
+  COFFER_KMS_ENDPOINT: "https://vault.test",
+  COFFER_KMS_TOKEN: "s.token",
+};
+
+let folder = "";
+let secretsDir = "";
+let storage: Storage;
+let said: string[];
+let audited: AuditEvent[];
+let live: Live;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "coffer-standalone-"));
+  secretsDir = join(folder, "secrets");
+  storage = createMemoryStorage(Date.now);
+  said = [];
+  audited = [];
+  live = createLive(openEntry, () => undefined);
+});
+afterEach(async () => {
+  await live.close();
+  await rm(folder, { recursive: true });
+});
+
+async function openEntry({ options, timeoutMs }: ProviderEntry) {
+  const parsed = parseKmsOptions(options);
+  if ("problems" in parsed) throw new Error("these options are right");
+  return openKms(parsed.options, { timeoutMs, negativeTtlMs: 0, observe: () => undefined }, signal);
+}
+
+const ringPath = () => join(secretsDir, "local-key-ring", "ring.json");
+const adminPath = () => join(secretsDir, "access", "admin.env");
+
+function standalone(environment: Record<string, string> = {}, dataDir = join(folder, "data")): StandaloneSource {
+  const say = (message: string, fields?: unknown) => void said.push(`${message} ${JSON.stringify(fields ?? {})}`);
+  const log: Log = { error: say, warn: say, info: say, debug: say, setLevel() {} };
+  const source = openSource(undefined, { COFFER_KMS_PROVIDER: "local", ...environment });
+  return createStandalone({ source, dataDir, secretsDir, urls: URLS, storage, log, nowMs: Date.now });
+}
+
+async function load(source: StandaloneSource): Promise<DataPlaneConfig> {
+  const { document } = await source.read(signal);
+  await live.offer(document, signal);
+  return document;
+}
+
+async function problemsOf(source: StandaloneSource): Promise<string> {
+  try {
+    await source.read(signal);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.join("\n");
+    throw error;
+  }
+  return "";
+}
+
+function call(): Call {
+  return {
+    id: "call-1",
+    operation: "DriveKeys",
+    principal: { kind: "anonymous" },
+    snapshot: live.enter(),
+    facts: { tls: false, address: "" },
+    signal,
+    startedMs: 0,
+    bucket: undefined,
+    name: undefined,
+    doneBytes: 0,
+    totalBytes: undefined,
+  };
+}
+
+/** As a first write to a bucket does. */
+async function makeBucketKey(): Promise<void> {
+  const one = call();
+  const rules = one.snapshot.config.selfService;
+  if (rules === undefined) throw new Error("a data plane alone has self-service");
+  const audit = (): undefined => undefined;
+  const keys = createBucketKeys({
+    storage,
+    storeId: await openStoreId(storage, [], signal),
+    audit,
+    nowMs: Date.now,
+  });
+  await storage.createBucket("photos", signal);
+  await keys.current(one, { ...rules, name: "photos", state: "serve", credentials: [] });
+  live.leave(one.snapshot);
+}
+
+async function permissions(path: string): Promise<string> {
+  return ((await stat(path)).mode & 0o777).toString(8);
+}
+
+describe("createStandalone()", () => {
+  it("makes ring and credentials once, for their owner alone", async () => {
+    const first = await load(standalone());
+    const [ring, admin] = [await readFile(ringPath(), "utf8"), await readFile(adminPath(), "utf8")];
+    expect(await load(standalone())).toMatchObject({ providers: first.providers.map(({ options }) => ({ options })) });
+    expect(await readFile(ringPath(), "utf8")).toBe(ring);
+    expect(await readFile(adminPath(), "utf8")).toBe(admin);
+    expect(await permissions(ringPath())).toBe("600");
+    expect(await permissions(adminPath())).toBe("600");
+    expect(await permissions(secretsDir)).toBe("700");
+    expect(await readdir(join(secretsDir, "access"))).toEqual(["admin.env"]);
+    expect(said.filter((line) => line.startsWith("credentials"))).toHaveLength(2);
+    expect(said.join()).not.toContain(first.selfService?.credentials[0]?.secret);
+  });
+
+  it("writes a credential down as an application reads it", async () => {
+    await load(standalone({ RUSTFS_ACCESS_KEY: "rustfsadmin", RUSTFS_SECRET_KEY: "rustfs secret".replace(" ", "-") }));
+    expect(await readFile(adminPath(), "utf8")).toMatch(
+      /^AWS_ENDPOINT_URL_S3=http:\/\/127\.0\.0\.1:9000\nAWS_REGION=local\nAWS_DEFAULT_REGION=local\nAWS_ACCESS_KEY_ID=rustfsadmin\nAWS_SECRET_ACCESS_KEY=rustfs-secret\nCOFFER_REST_URL=http:\/\/127\.0\.0\.1:8080\nCOFFER_TOKEN=[\w-]{43}\n$/,
+    );
+  });
+
+  it("takes no other file for a credential, and leaves it as it is", async () => {
+    await mkdir(join(secretsDir, "access"), { recursive: true });
+    await writeFile(adminPath(), "somebody's own");
+    expect(await problemsOf(standalone())).toMatch(/admin\.env: holds no pair of keys: restore it, or take it away/);
+    expect(await readFile(adminPath(), "utf8")).toBe("somebody's own");
+  });
+
+  it("goes on where it cannot write down credentials that it was given, and not where it must make them", async () => {
+    await symlink(join(folder, "nowhere", "at-all"), secretsDir);
+    const given = { RUSTFS_ACCESS_KEY: "rustfsadmin", RUSTFS_SECRET_KEY: "rustfssecret" };
+    await load(standalone({ ...VAULT, ...given }));
+    expect(said.join("\n")).toMatch(/admin\.env \(COFFER_SECRETS_DIR\) cannot be written: E/);
+    expect(await problemsOf(standalone(VAULT))).toMatch(/admin\.env \(COFFER_SECRETS_DIR\) cannot be written: E/);
+    expect(await problemsOf(standalone(given))).toMatch(/the key ring cannot be made in .* \(COFFER_SECRETS_DIR\): E/);
+  });
+
+  it.each(["data/secrets", "data"])("keeps no ring on the data's volume: %s", (inside) => {
+    secretsDir = join(folder, inside);
+    expect(() => standalone()).toThrow(/COFFER_SECRETS_DIR: must not lie in COFFER_DATA_DIR/);
+  });
+
+  it("says what has no effect, once", async () => {
+    const source = standalone({ COFFER_METRICS_INTERVAL_SECONDS: "60" });
+    await load(source);
+    await load(source);
+    expect(said.filter((line) => line.includes("COFFER_METRICS_INTERVAL_SECONDS: has no effect"))).toHaveLength(1);
+  });
+
+  it("makes no ring for Vault", async () => {
+    const config = await load(standalone(VAULT));
+    expect(config.providers.map(({ name }) => name)).toEqual(["vault"]);
+    await expect(access(ringPath())).rejects.toThrow(/ENOENT/);
+  });
+
+  it("keeps the ring to open what it wrapped when Vault writes", async () => {
+    await load(standalone());
+    const config = await load(standalone(VAULT));
+    expect(config.selfService).toMatchObject({
+      keys: [{ provider: "vault" }, { provider: "local" }],
+      rewrapWish: "vault/0/",
+    });
+  });
+});
+
+describe("the ring of a store that has been written to", () => {
+  it("is made anew as long as nothing was wrapped by it", async () => {
+    await load(standalone());
+    await rm(ringPath());
+    expect(await problemsOf(standalone())).toBe("");
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ["local", {}],
+    ["vault", VAULT],
+  ])("is lost when it has gone, and never made again (%s)", async (_provider, environment) => {
+    const config = await load(standalone());
+    await makeBucketKey();
+    await rm(ringPath());
+    const problems = await problemsOf(standalone(environment));
+    expect(problems).toContain(`KeyRingLost: the store needs key ring ${config.providers[0]?.kmsKeyId}`);
+    expect(problems).toMatch(/ring\.json, and there is none: restore it/);
+    await expect(access(ringPath())).rejects.toThrow(/ENOENT/);
+  });
+
+  it("is lost when another stands in its place", async () => {
+    await load(standalone());
+    const other = await readFile(ringPath(), "utf8");
+    await rm(ringPath());
+    await load(standalone());
+    await makeBucketKey();
+    await writeFile(ringPath(), other);
+    expect(await problemsOf(standalone())).toMatch(/KeyRingLost: .* and there is another: restore it/);
+  });
+
+  it("tells what is no ring, without what stands there", async () => {
+    await mkdir(join(secretsDir, "local-key-ring"), { recursive: true });
+    await writeFile(ringPath(), '{"id": "marker"}');
+    expect(await problemsOf(standalone())).toMatch(/the key ring in .*ring\.json: \/format is missing/);
+    expect(await problemsOf(standalone())).not.toContain("marker");
+  });
+});
+
+describe("createKeyDriver()", () => {
+  async function driven() {
+    const source = standalone();
+    await load(source);
+    const audit = (_call: Call, event: AuditEvent): undefined => void audited.push(event);
+    const reload = async (): Promise<void> => void (await load(source));
+    const driver = createKeyDriver({ secretsDir, storage, audit, nowMs: Date.now, reload, signal });
+    const provider = () => {
+      const entry = live.peek()?.providers.get("local");
+      if (entry === undefined) throw new Error("there is a ring");
+      return entry;
+    };
+    return { driver, provider, wish: () => live.peek()?.config.selfService?.rewrapWish };
+  }
+
+  it("rotates: the ring has a version more, the configuration too, and a rewrap is wanted", async () => {
+    const { driver, provider, wish } = await driven();
+    const before = live.peek()?.config.revision ?? 0;
+    expect(wish()).toBe("local/0/1");
+    expect(await driver.rotate(call(), provider(), undefined)).toEqual({ version: "2", rotated: true });
+    expect(wish()).toBe("local/0/2");
+    expect(live.peek()?.config.revision).toBeGreaterThan(before);
+    expect(JSON.parse(await readFile(ringPath(), "utf8")).keys).toHaveLength(2);
+    expect(audited).toEqual([
+      expect.objectContaining({ operation: "RotateKey", kind: "key", provider: "local", keyVersion: "2" }),
+    ]);
+  });
+
+  it("rotates once from a version that is named, however often it is asked", async () => {
+    const { driver, provider } = await driven();
+    const answers = await Promise.all([1, 2, 3].map(() => driver.rotate(call(), provider(), "1")));
+    expect(answers).toEqual([
+      { version: "2", rotated: true },
+      { version: "2", rotated: false },
+      { version: "2", rotated: false },
+    ]);
+  });
+
+  it("rotates once for all who ask while a rotation is under way", async () => {
+    const { driver, provider } = await driven();
+    const answers = await Promise.all([1, 2, 3].map(() => driver.rotate(call(), provider(), undefined)));
+    expect(answers.map(({ version }) => version)).toEqual(["2", "2", "2"]);
+    expect((await driver.rotate(call(), provider(), undefined)).version).toBe("3");
+  });
+
+  it("wishes for a rewrap anew each time, and remembers it over a restart", async () => {
+    const { driver, provider, wish } = await driven();
+    await driver.rewrap(call(), provider());
+    expect(wish()).toBe("local/1/1");
+    await driver.rewrap(call(), provider());
+    await load(standalone());
+    expect(wish()).toBe("local/2/1");
+    expect(audited.map(({ operation, failure }) => [operation, failure])).toEqual([
+      ["RewrapKeys", undefined],
+      ["RewrapKeys", undefined],
+    ]);
+  });
+
+  it("refuses to re-wrap with a provider that nothing is written with, and audits it", async () => {
+    const { driver, provider } = await driven();
+    await load(standalone(VAULT));
+    await expect(driver.rewrap(call(), provider())).rejects.toMatchObject({ code: "ConfigurationConflict" });
+    expect(audited).toMatchObject([{ operation: "RewrapKeys", failure: { code: "ConfigurationConflict" } }]);
+  });
+
+  it("says that the ring has gone, and goes on afterwards", async () => {
+    const { driver, provider } = await driven();
+    const ring = await readFile(ringPath());
+    await rm(ringPath());
+    await expect(driver.rotate(call(), provider(), undefined)).rejects.toMatchObject({ code: "KMS.NotFoundException" });
+    await writeFile(ringPath(), ring);
+    expect(await driver.rotate(call(), provider(), undefined)).toEqual({ version: "2", rotated: true });
+  });
+});
