@@ -440,6 +440,53 @@ describe("a source that is replaced while it is copied", () => {
   });
 });
 
+describe("a source that does not authenticate", () => {
+  const flipped = (bytes: Uint8Array): Uint8Array => {
+    const other = Uint8Array.from(bytes);
+    other[other.length - 5] = (other[other.length - 5] ?? 0) ^ 1;
+    return other;
+  };
+  const chacha = (world: World): Call =>
+    callOf(world, { buckets: [bucketEntry("photos"), bucketEntry("music", { algorithm: "ChaCha20-Poly1305" })] });
+
+  test("is not sealed again: nothing is stored, and the line says tamper", async () => {
+    const world = await inMemory();
+    await world.objects.put(callOf(world), FROM, bodyOf(plainBytes(70_000)), putWanted());
+    const readBody = world.storage.read.bind(world.storage);
+    world.storage.read = async function* (...given) {
+      for await (const block of readBody(...given)) yield flipped(block);
+    };
+    expect(await codeOf(world.objects.copy(chacha(world), FROM, OTHER, copyWanted()))).toBe("InternalError");
+    expect(world.audit.at(-1)).toMatchObject({ operation: "CopyObject", failure: { tamper: true } });
+    expect(await world.storage.find(OTHER, SIGNAL)).toBeUndefined();
+  });
+
+  test("is not given another envelope either", async () => {
+    const world = await inMemory();
+    await world.objects.put(callOf(world), FROM, bodyOf(plainBytes(50)), putWanted());
+    await restart(world);
+    const find = world.storage.find.bind(world.storage);
+    world.storage.find = async (ref, signal) => {
+      const entry = await find(ref, signal);
+      return entry && { ...entry, envelope: flipped(entry.envelope ?? new Uint8Array(0)) };
+    };
+    expect(await codeOf(world.objects.copy(callOf(world), FROM, OTHER, copyWanted()))).toBe("InternalError");
+    const change = { kind: "tags", tags: TAGS } as const;
+    expect(await codeOf(world.objects.change(callOf(world), FROM, change))).toBe("InternalError");
+  });
+
+  test("or is shorter than was sealed is not copied", async () => {
+    const world = await inMemory();
+    await world.objects.put(callOf(world), FROM, bodyOf(plainBytes(50)), putWanted());
+    const find = world.storage.find.bind(world.storage);
+    world.storage.find = async (ref, signal) => {
+      const entry = await find(ref, signal);
+      return entry && { ...entry, storedBytes: entry.storedBytes - 1 };
+    };
+    expect(await codeOf(world.objects.copy(callOf(world), FROM, OTHER, copyWanted()))).toBe("InternalError");
+  });
+});
+
 test("copy() writes a line for the target and one for the source", async () => {
   const world = await inMemory();
   await world.objects.put(callOf(world), FROM, bodyOf(plainBytes(5)), putWanted());

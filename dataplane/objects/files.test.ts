@@ -146,6 +146,14 @@ describe("over files", () => {
       const failing = world.objects.put(callOf(world), ref, bodyOf(bytes, { plainBytes: 1 }), wanted);
       await failing.catch((error: Error) => messages.push(error.message));
     }
+    for (const to of ["photos", "music"]) {
+      const from = { bucket: "photos", name: "object-1" };
+      const source = getWanted().conditions;
+      const copy = { ...wanted, source, checksum: undefined };
+      await world.objects.copy(callOf(world), from, { bucket: to, name: "copy" }, copy);
+      const change = { kind: "tags", tags: new Map([["other", `${MARKER}2`]]) } as const;
+      await world.objects.change(callOf(world), { bucket: to, name: "copy" }, change);
+    }
     await upload(world, [large]);
     const plaintext = [bucketEntry("photos", { keyMode: "object" })];
     await world.objects.put(callOf(world, { buckets: plaintext }), PHOTO, bodyOf(text), wanted);

@@ -356,6 +356,13 @@ describe("an object", () => {
     const md5 = (text: string): string => createHash("md5").update(text).digest("base64");
     const sha256 = (text: string): string => createHash("sha256").update(text).digest("base64");
     expect((await put("digest", "right", { "content-md5": md5("right") })).status).toBe(200);
+    const digest = (name: string, text: string) => createHash(name).update(text).digest("base64");
+    for (const name of ["sha512", "md5"]) {
+      expect((await put("digest", "right", { [`x-amz-checksum-${name}`]: digest(name, "right") })).status).toBe(200);
+      expect((await put("digest", "right", { [`x-amz-checksum-${name}`]: digest(name, "wrong") })).status).toBe(400);
+    }
+    const two = { "content-md5": digest("md5", "right"), "x-amz-checksum-md5": digest("md5", "wrong") };
+    expect(await problemOf(await put("digest", "right", two))).toMatchObject({ status: 400, code: "InvalidRequest" });
     expect((await put("digest", "right", { "x-amz-checksum-sha256": sha256("right") })).status).toBe(200);
     const wrong = await put("digest-wrong", "right", { "content-md5": md5("wrong") });
     expect(await problemOf(wrong)).toMatchObject({ status: 400, code: "BadDigest" });
@@ -514,6 +521,10 @@ describe("a listing", () => {
     });
   });
 
+  test("takes a limit of any size, and a page ends at its own", async () => {
+    expect((await ask("GET", `/buckets/photos/objects?limit=${"9".repeat(30)}`)).status).toBe(200);
+  });
+
   test("of nothing is an empty page", async () => {
     const page = (await (await ask("GET", "/buckets/photos/objects?prefix=none&limit=0")).json()) as ListingJson;
     expect(page).toEqual({
@@ -546,6 +557,11 @@ describe("buckets", () => {
     ["GET", "/buckets/UPPER/objects", "app", 400, "InvalidBucketName"],
     ["GET", "/buckets/a..b/objects", "app", 400, "InvalidBucketName"],
     ["GET", "/buckets//objects", "app", 400, "InvalidBucketName"],
+    ["GET", "/buckets/ab/objects", "app", 400, "InvalidBucketName"],
+    ["GET", `/buckets/${"a".repeat(64)}/objects`, "app", 400, "InvalidBucketName"],
+    ["GET", "/buckets/a.-/objects", "app", 400, "InvalidBucketName"],
+    ["GET", "/buckets/.ab/objects", "app", 400, "InvalidBucketName"],
+    ["GET", "/buckets/a-.-b/objects", "app", 403, "AccessDenied"],
   ])("%s %s as %s is %d %s", async (method, path, as, status, code) => {
     expect(await problemOf(await ask(method, path, { as }))).toMatchObject({ status, code });
   });
