@@ -65,6 +65,15 @@ const schemas = {
     ["bucket", "name", "totalBytes"],
   ),
   Operations: object({ operations: list(reference("Operation")) }),
+  Keys: object(
+    {
+      provider: text,
+      kmsKeyId: text,
+      version: { ...text, description: "The newest, after a rotation." },
+      rotated: { type: "boolean", description: "false: a version newer than the one that was named was there." },
+    },
+    ["version", "rotated"],
+  ),
 };
 
 function json(schema: keyof typeof schemas): Json {
@@ -208,9 +217,12 @@ export const OPENAPI: Json & { readonly paths: Readonly<Record<string, Json>> } 
         inPath("provider", "The name of the provider.", text),
         inPath("verb", "What is wanted.", { enum: ["rotate", "rewrap"] }),
       ],
-      post: operation("DriveKeys", "Refused where a resource drives the key, naming it.", {
-        202: answer("It will be done."),
-      }),
+      post: operation(
+        "DriveKeys",
+        "Rotates the key, or wraps anew what it wrapped. Refused where a resource drives the key, naming it.",
+        { 202: answer("It is done, and the sweep that follows is a job.", json("Keys")) },
+        { parameters: [inQuery("ifVersion", "Rotate only from this version on: asked again, it is not done again.")] },
+      ),
     },
     "/api/v1/openapi.json": {
       ...readable(
