@@ -9,7 +9,7 @@ import { ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MIB, sha256Of } from "./bodies.ts";
 import { s3Client } from "./clients.ts";
-import { COMMAND_LINES, type CommandLine, openCommandLine } from "./commandlines.ts";
+import { COMMAND_LINES, type CommandLine, type CommandLineName, openCommandLine } from "./commandlines.ts";
 import { type Credentials, removeFolders } from "./harness.ts";
 import { movesOf } from "./moves.ts";
 import { createMd5Bucket, type SelfService, startSelfService } from "./selfservice.ts";
@@ -47,7 +47,7 @@ for (const [how, setting] of Object.entries(SETTINGS)) {
   for (const name of COMMAND_LINES) describe(`${name} ${how}`, () => holdCommandLine(name, how, setting));
 }
 
-function holdCommandLine(name: (typeof COMMAND_LINES)[number], how: string, setting: Setting): void {
+function holdCommandLine(name: CommandLineName, how: string, setting: Setting): void {
   let client: CommandLine;
   let s3: S3Client;
   let bucket: string;
@@ -146,6 +146,85 @@ function holdCommandLine(name: (typeof COMMAND_LINES)[number], how: string, sett
     await client.remove(at);
   });
 }
+
+describe("their other words", () => {
+  const open = async (name: CommandLineName, credentials: Credentials, asksForSse: boolean) => {
+    const home = await mkdtemp(join(folder, "home-"));
+    return { home, client: await openCommandLine(name, credentials, home, { asksForSse }) };
+  };
+
+  test("aws-cli sends each checksum that it knows, and verifies what it gets", async () => {
+    const { home, client } = await open("aws-cli", service.app, false);
+    const [sent, got] = [join(home, "sent"), join(home, "got")];
+    await writeFile(sent, randomBytes(70_000));
+    for (const algorithm of ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]) {
+      const where = ["--bucket", service.app.bucket, "--key", `checksum/${algorithm}`];
+      await client.run("s3api", "put-object", ...where, "--body", sent, "--checksum-algorithm", algorithm);
+      const head = await client.run("s3api", "head-object", ...where, "--checksum-mode", "ENABLED");
+      expect(JSON.parse(head)).toMatchObject({
+        [`Checksum${algorithm}`]: expect.stringMatching(/^[A-Za-z0-9+/]+=*$/),
+        ChecksumType: "FULL_OBJECT",
+      });
+      await client.run("s3api", "get-object", ...where, "--checksum-mode", "ENABLED", got);
+      expect((await readFile(got)).equals(await readFile(sent))).toBe(true);
+    }
+  });
+
+  test("aws-cli uploads in parts with a CRC64NVME of the whole", async () => {
+    const { home, client } = await open("aws-cli", service.app, false);
+    await writeFile(join(home, "sent"), randomBytes(9 * MIB));
+    const at = `${service.app.bucket}/checksum/parts`;
+    await client.run("s3", "cp", "--checksum-algorithm", "CRC64NVME", join(home, "sent"), `s3://${at}`);
+    await client.run("s3", "cp", "--checksum-mode", "ENABLED", `s3://${at}`, join(home, "got"));
+    expect((await readFile(join(home, "got"))).equals(await readFile(join(home, "sent")))).toBe(true);
+    const where = ["--bucket", service.app.bucket, "--key", "checksum/parts", "--checksum-mode", "ENABLED"];
+    expect(JSON.parse(await client.run("s3api", "head-object", ...where))).toMatchObject({
+      ChecksumCRC64NVME: expect.stringMatching(/^[A-Za-z0-9+/]{11}=$/),
+      ChecksumType: "FULL_OBJECT",
+    });
+  });
+
+  test.each([
+    ["by their bytes", false, ["--download"]],
+    ["by the MD5s of the ETags", true, []],
+  ] as const)("rclone finds a tree to be the same %s", async (_how, asksForSse, flags) => {
+    const { home, client } = await open("rclone", service.app, asksForSse);
+    const [tree, at] = [join(home, "tree"), `${service.app.bucket}/check/${asksForSse}`];
+    const names = await writeTree(tree);
+    await client.syncTo(tree, at);
+    const told = await client.run("check", ...flags, tree, `coffer:${at}`);
+    expect(told).toContain("0 differences found");
+    expect(told).toContain(`${names.length} matching files`);
+    expect(told).not.toContain("could not be checked");
+    await writeFile(join(tree, "with space", "a&b=c #1.txt"), randomBytes(65_536));
+    await expect(client.run("check", ...flags, tree, `coffer:${at}`)).rejects.toThrow("1 differences found");
+  });
+
+  test("each makes a bucket of its own, sees it, and removes it again", async () => {
+    for (const name of COMMAND_LINES) {
+      const { client } = await open(name, service.admin, false);
+      const bucket = `made-by-${name}`;
+      const [make, list, remove] = BUCKET_WORDS[name];
+      const at = `${name === "rclone" ? "coffer:" : "s3://"}${bucket}`;
+      await client.run(...make, at);
+      expect(await client.run(...list)).toContain(bucket);
+      await client.run(...remove, at);
+      expect(await client.run(...list)).not.toContain(bucket);
+    }
+  });
+});
+
+type Three = readonly [make: readonly string[], list: readonly string[], remove: readonly string[]];
+
+const BUCKET_WORDS: Readonly<Record<CommandLineName, Three>> = {
+  "aws-cli": [
+    ["s3", "mb"],
+    ["s3", "ls"],
+    ["s3", "rb"],
+  ],
+  rclone: [["mkdir"], ["lsd", "coffer:"], ["rmdir"]],
+  s3cmd: [["mb"], ["ls"], ["rb"]],
+};
 
 async function hashOfFile(path: string): Promise<string> {
   const file = await open(path);
