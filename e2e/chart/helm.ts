@@ -1,0 +1,176 @@
+// Brings Helm, built from its Go module, once, into the user's cache folder, and runs it on the chart. Nothing of the
+// user's own Helm is read: each run has a home of its own.
+
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { parseAllDocuments } from "yaml";
+
+const run = promisify(execFile);
+
+export const CHART = join(import.meta.dirname, "..", "..", "charts", "coffer");
+
+const SOURCES = join(import.meta.dirname, "go");
+const FILES = ["go.mod", "go.sum"] as const;
+const BUILD_MS = 30 * 60_000;
+const RUN_MS = 60_000;
+const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
+
+/** What Helm takes a cluster to be that it was not shown. */
+const KUBERNETES = { major: "1", minor: "34" } as const;
+
+/** Path of Helm. Says what takes long. Fails with a message that tells what to install. */
+export async function prepareHelm(say: (line: string) => void): Promise<string> {
+  const { version, flags, fingerprint } = await described();
+  const folder = join(cacheFolder(), `helm-${version}-${fingerprint}`);
+  const helm = join(folder, "helm");
+  if (await isThere(helm)) return helm;
+  await run("go", ["version"]).catch(() => {
+    throw new Error("go was not found. Install Go 1.24 or newer: Helm is built with it, for the tests of the chart.");
+  });
+  say(`Building Helm ${version} into ${folder} (once; it takes some minutes).`);
+  // Beside its place, then moved: a build that is ended half-way leaves nothing that looks finished.
+  const draft = `${folder}.${process.pid}`;
+  await mkdir(draft, { recursive: true });
+  try {
+    const go = ["go", "build", "-ldflags", flags, "-o", join(draft, "helm"), "helm.sh/helm/v3/cmd/helm"];
+    await run("nice", ["-n", "15", ...go], {
+      cwd: SOURCES,
+      env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -trimpath -buildvcs=false" },
+      timeout: BUILD_MS,
+      maxBuffer: OUTPUT_BYTES_MAX,
+    }).catch((cause: unknown) => {
+      throw new Error(`Helm cannot be built: ${lastLines(cause)}`, { cause });
+    });
+    await rename(draft, folder).catch(async (error: unknown) => {
+      if (!(await isThere(helm))) throw error;
+    });
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return helm;
+}
+
+export interface HelmAnswer {
+  readonly code: number;
+  readonly output: string;
+  readonly errors: string;
+}
+
+/** Runs it. Resolves with a refusal too. */
+export async function askHelm(helm: string, flags: readonly string[], kubeconfig?: string): Promise<HelmAnswer> {
+  const home = await mkdtemp(join(tmpdir(), "coffer-helm-"));
+  try {
+    const { stdout, stderr } = await run(helm, [...flags], {
+      // Without a kubeconfig it must not find the one of whoever runs the tests.
+      env: { PATH: process.env["PATH"], HOME: home, KUBECONFIG: kubeconfig ?? join(home, "none") },
+      timeout: RUN_MS,
+      maxBuffer: OUTPUT_BYTES_MAX,
+    });
+    return { code: 0, output: stdout, errors: stderr };
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && typeof error.code === "number")) throw error;
+    const { code, stdout = "", stderr = "" } = error as Error & { code: number; stdout?: string; stderr?: string };
+    return { code, output: stdout, errors: stderr };
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+/** An object that a chart renders. */
+export interface Rendered {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+}
+
+/** Everything that the chart renders with these values, hooks too; lists are taken apart, with the list's annotations. */
+export async function render(
+  helm: string,
+  values: object,
+  release = { name: "coffer", namespace: "coffer-system" },
+): Promise<Rendered[]> {
+  const flags = ["template", release.name, CHART, "--namespace", release.namespace, "--values", "-"];
+  const { code, output, errors } = await withValues(helm, flags, values);
+  if (code !== 0) throw new Error(`helm template failed: ${errors}`);
+  return parseObjects(output);
+}
+
+/** Runs it with values from a file in place of "-". */
+export async function withValues(
+  helm: string,
+  flags: readonly string[],
+  values: object,
+  kubeconfig?: string,
+): Promise<HelmAnswer> {
+  const folder = await mkdtemp(join(tmpdir(), "coffer-values-"));
+  try {
+    const file = join(folder, "values.json");
+    await writeFile(file, JSON.stringify(values));
+    return await askHelm(
+      helm,
+      flags.map((flag) => (flag === "-" ? file : flag)),
+      kubeconfig,
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+export function parseObjects(text: string): Rendered[] {
+  return parseAllDocuments(text).flatMap((document) => {
+    if (document.errors.length > 0) throw new Error(`No YAML: ${document.errors[0]?.message}\n${String(document)}`);
+    const object = document.toJS() as (Rendered & { readonly items?: readonly Rendered[] }) | null;
+    if (object === null) return [];
+    if (object.kind !== "List") return [object];
+    const { annotations } = object.metadata;
+    return (object.items ?? []).map((item) => ({
+      ...item,
+      metadata: { ...item.metadata, annotations: { ...annotations, ...item.metadata.annotations } },
+    }));
+  });
+}
+
+async function described() {
+  const hash = createHash("sha256");
+  for (const file of FILES) hash.update(await readFile(join(SOURCES, file)));
+  const version = /^require helm\.sh\/helm\/v3 v(\S+)$/m.exec(await readFile(join(SOURCES, "go.mod"), "utf8"))?.[1];
+  if (version === undefined) throw new Error(`${SOURCES}/go.mod pins no helm.sh/helm/v3`);
+  const helm = "helm.sh/helm/v3";
+  const facts = {
+    [`${helm}/internal/version.version`]: `v${version}`,
+    [`${helm}/pkg/lint/rules.k8sVersionMajor`]: KUBERNETES.major,
+    [`${helm}/pkg/lint/rules.k8sVersionMinor`]: KUBERNETES.minor,
+    [`${helm}/pkg/chartutil.k8sVersionMajor`]: KUBERNETES.major,
+    [`${helm}/pkg/chartutil.k8sVersionMinor`]: KUBERNETES.minor,
+  };
+  const set = Object.entries(facts).map(([name, value]) => `-X ${name}=${value}`);
+  const flags = ["-s", "-w", ...set].join(" ");
+  hash.update(flags);
+  return { version, flags, fingerprint: hash.digest("hex").slice(0, 12) };
+}
+
+function cacheFolder(): string {
+  return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "coffer");
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function lastLines(cause: unknown): string {
+  const text = cause instanceof Error && "stderr" in cause ? String(cause.stderr) : String(cause);
+  return text.trim().split("\n").slice(-5).join("\n");
+}
