@@ -5,11 +5,15 @@ import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import {
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadObjectCommand,
   PutObjectCommand,
+  PutObjectTaggingCommand,
   type S3Client,
+  S3ServiceException,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
@@ -114,6 +118,85 @@ describe("the marker goes in", () => {
     expect(await runPython<boolean>(script, credentials)).toBe(true);
     await restObject(credentials, "gone", { method: "PUT", body: marked(500_000) });
     expect((await restObject(credentials, "gone", { method: "DELETE" })).status).toBe(204);
+  });
+
+  const context = Buffer.from(JSON.stringify({ project: MARKER, [`of-${MARKER}`]: "x" })).toString("base64");
+  const sealedFor = { ServerSideEncryption: "aws:kms", SSEKMSEncryptionContext: context } as const;
+  const tagging = `kind=${MARKER}&${MARKER}=yes`;
+
+  test("in tags, sent with the object and later", async () => {
+    const where = { Bucket: credentials.bucket, Key: "tagged" };
+    await s3.send(new PutObjectCommand({ ...where, Body: marked(1000), Tagging: tagging }));
+    const TagSet = [
+      { Key: "kind", Value: MARKER },
+      { Key: MARKER, Value: "yes" },
+    ];
+    expect((await s3.send(new GetObjectTaggingCommand(where))).TagSet).toEqual(TagSet);
+    await s3.send(new PutObjectTaggingCommand({ ...where, Tagging: { TagSet: [...TagSet].reverse() } }));
+    expect((await s3.send(new GetObjectTaggingCommand(where))).TagSet).toHaveLength(2);
+  });
+
+  for (const size of [1000, 100_000]) {
+    test(`in an encryption context of an object of ${size} bytes, and of its copies`, async () => {
+      const where = { Bucket: credentials.bucket, Key: `context/${size}` };
+      const body = marked(size);
+      await s3.send(new PutObjectCommand({ ...where, Body: body, Metadata: metadata, ...sealedFor }));
+      const source = { Bucket: where.Bucket, CopySource: `${where.Bucket}/${where.Key}` };
+      await s3.send(new CopyObjectCommand({ ...source, Key: `copied/${size}`, ...sealedFor }));
+      await s3.send(
+        new CopyObjectCommand({
+          ...source,
+          Key: `replaced/${size}`,
+          MetadataDirective: "REPLACE",
+          Metadata: metadata,
+          ContentType: `text/${MARKER}`,
+          TaggingDirective: "REPLACE",
+          Tagging: tagging,
+        }),
+      );
+      for (const Key of [where.Key, `copied/${size}`, `replaced/${size}`]) {
+        const got = await s3.send(new GetObjectCommand({ Bucket: where.Bucket, Key }));
+        expect(Buffer.from((await got.Body?.transformToByteArray()) ?? []).equals(body)).toBe(true);
+        expect(got.Metadata).toEqual(metadata);
+      }
+    });
+  }
+
+  test("in tags and an encryption context of an upload that is completed, and of one that is left", async () => {
+    const body = marked(6 * MIB);
+    const where = { Bucket: credentials.bucket, Key: "context/parts" };
+    const described = { ...where, Tagging: tagging, ...sealedFor };
+    await new Upload({ client: s3, params: { ...described, Body: Readable.from([body]) } }).done();
+    const got = await s3.send(new GetObjectCommand(where));
+    expect(Buffer.from((await got.Body?.transformToByteArray()) ?? []).equals(body)).toBe(true);
+    expect((await s3.send(new GetObjectTaggingCommand(where))).TagSet).toContainEqual({ Key: "kind", Value: MARKER });
+    await s3.send(new CreateMultipartUploadCommand({ ...described, Key: "context/left" }));
+  });
+
+  test("in refused tags and contexts", async () => {
+    const where = { Bucket: credentials.bucket, Key: "refused" };
+    const doubled = Buffer.from(`{"a":"${MARKER}","a":"${MARKER}"}`).toString("base64");
+    const ours = Buffer.from(JSON.stringify({ "coffer:bucket": MARKER })).toString("base64");
+    const wrongs: Readonly<Record<string, () => Promise<unknown>>> = {
+      "a tag twice": () => s3.send(new PutObjectCommand({ ...where, Body: "x", Tagging: `${MARKER}=1&${MARKER}=2` })),
+      "a tag that is too long": () =>
+        s3.send(new PutObjectCommand({ ...where, Body: "x", Tagging: `${MARKER.repeat(10)}=1` })),
+      "a tag that is too long, in XML": () =>
+        s3.send(
+          new PutObjectTaggingCommand({ ...where, Tagging: { TagSet: [{ Key: MARKER.repeat(10), Value: MARKER }] } }),
+        ),
+      "a name twice in a context": () =>
+        s3.send(new PutObjectCommand({ ...where, Body: "x", ...sealedFor, SSEKMSEncryptionContext: doubled })),
+      "a name of ours in a context": () =>
+        s3.send(new PutObjectCommand({ ...where, Body: "x", ...sealedFor, SSEKMSEncryptionContext: ours })),
+    };
+    for (const [name, wrong] of Object.entries(wrongs)) {
+      const error = await wrong().catch((caught: unknown) => caught);
+      expect({ name, error: error instanceof S3ServiceException }).toEqual({ name, error: true });
+      const { $metadata, message } = error as S3ServiceException;
+      expect({ name, status: $metadata.httpStatusCode }).toEqual({ name, status: 400 });
+      expect({ name, repeats: includesAny(Buffer.from(message), FORMS) }).toEqual({ name, repeats: false });
+    }
   });
 
   test("in requests that are refused, whose answers do not repeat it", async () => {
