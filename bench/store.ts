@@ -18,8 +18,9 @@ const REGION = "local";
 /** As the image and `npm start` give them. */
 const NODE_OPTIONS = [
   "--external-memory-accounted-in-global-limit",
-  "--initial-old-space-size=128",
+  "--initial-old-space-size=48",
   "--max-old-space-size=256",
+  "--max-semi-space-size=16",
   "--disable-warning=ExperimentalWarning",
 ];
 

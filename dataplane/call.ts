@@ -42,6 +42,8 @@ export interface Body extends AsyncIterable<Uint8Array> {
   readonly plainBytes: number | undefined;
   /** Which digests the client announced, in headers or as trailers, known before the first block. */
   readonly announced: readonly ChecksumAlgorithm[];
+  /** Whoever takes its blocks may give back their memory when it has used them: nobody else will look at them. */
+  readonly disposable?: true;
   /** The announced digests; those of trailers are there once the iteration has ended. */
   promised(): Digests;
 }

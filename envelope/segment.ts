@@ -28,6 +28,8 @@ export interface BodySpec {
 export interface SegmentSealer {
   /** The 64 bytes that come first. Bytes 0 … 31 go into the envelope or part list; 32 … 47 may serve as ETag. */
   readonly header: Uint8Array;
+  /** Plaintext bytes of every chunk but the last. */
+  readonly chunkBytes: number;
   /**
    * The next plaintext, in slices of any size, and whether the segment ends with it. All but the last are a whole number
    * of chunks; the last may be empty. The slices belong to the job until it has been run.
@@ -85,6 +87,7 @@ export function createSealer(spec: BodySpec): SegmentSealer {
   let ended = false;
   return {
     header,
+    chunkBytes,
     next(plain, last) {
       insist(!ended, "a segment has one last job");
       const plainBytes = totalBytes(plain);

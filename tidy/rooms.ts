@@ -19,7 +19,7 @@ export interface Room {
   readonly opener?: string;
 }
 
-const FREE = ["dataplane/log.ts", "dataplane/metrics.ts"];
+const FREE = ["dataplane/log.ts", "dataplane/metrics.ts", "dataplane/memory.ts"];
 const CALL = [
   "dataplane/failure.ts",
   "dataplane/snapshot.ts",
@@ -149,6 +149,14 @@ export const ROOMS: readonly Room[] = [
     },
   },
   { name: "dataplane/log.ts", files: /^dataplane\/log\./, imports: [], doors: "all", packages: ["winston"] },
+  {
+    name: "dataplane/memory.ts",
+    files: /^dataplane\/memory\./,
+    imports: [],
+    doors: "all",
+    packages: [],
+    builtins: [],
+  },
   {
     name: "dataplane/metrics.ts",
     files: /^dataplane\/metrics\./,

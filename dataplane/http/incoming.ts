@@ -8,6 +8,8 @@ import type { Sent } from "./table.ts";
 
 /** Above this the connection is paused until the reader has caught up; Node holds up to its own mark behind it. */
 const QUEUE_BYTES = 64 * 1024;
+/** What one body may bring in one turn of the loop: Node reads up to 2 MiB at once, and all others would wait. */
+const TURN_BYTES = 128 * 1024;
 
 export interface Incoming {
   readonly sent: Sent;
@@ -53,6 +55,7 @@ class RequestBody implements Incoming {
   readonly #onWhole: () => void;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
+  #turnBytes = 0;
   #listening = false;
   #ended = false;
   #failure: Failure | undefined;
@@ -98,7 +101,7 @@ class RequestBody implements Incoming {
     const queued = this.#queue.shift();
     if (queued !== undefined) {
       this.#queuedBytes -= queued.length;
-      if (this.#queuedBytes === 0 && !this.#ended) this.#head.resume();
+      if (this.#queuedBytes === 0 && !this.#ended) this.#resume();
       return Promise.resolve({ done: false, value: queued });
     }
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
@@ -111,7 +114,7 @@ class RequestBody implements Incoming {
     const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array>>();
     this.#waiter = { resolve, reject };
     this.waitingSinceMs = performance.now();
-    this.#head.resume();
+    this.#resume();
     return promise;
   }
 
@@ -163,6 +166,7 @@ class RequestBody implements Incoming {
       this.fail(tooLarge(this.#bytesMax()));
       return;
     }
+    this.#countTurn(block.length);
     const waiter = this.#settle();
     if (waiter !== undefined) {
       waiter.resolve({ done: false, value: block });
@@ -171,6 +175,22 @@ class RequestBody implements Incoming {
     this.#queue.push(block);
     this.#queuedBytes += block.length;
     if (this.#queuedBytes >= QUEUE_BYTES) this.#pause();
+  }
+
+  #countTurn(bytes: number): void {
+    if (this.#turnBytes === 0) setImmediate(() => this.#nextTurn());
+    this.#turnBytes += bytes;
+    if (this.#turnBytes >= TURN_BYTES) this.#pause();
+  }
+
+  #nextTurn(): void {
+    const isOver = this.#turnBytes >= TURN_BYTES;
+    this.#turnBytes = 0;
+    if (isOver && this.#waiter !== undefined) this.#resume();
+  }
+
+  #resume(): void {
+    if (this.#turnBytes < TURN_BYTES) this.#head.resume();
   }
 
   #settle(): Waiter | undefined {

@@ -46,8 +46,8 @@ export interface Listener {
   drain(limitMs: number): Promise<void>;
 }
 
-/** One block of a body, in both directions. */
-const HIGH_WATER_MARK_BYTES = 1024 * 1024;
+/** What Node holds of a body behind a reader that is slow, and before a client that is. */
+const HIGH_WATER_MARK_BYTES = 64 * 1024;
 
 /** `createListener(ports)` is cheap; nothing happens before `listen`. */
 export function createListener<Target>(ports: RequestPorts<Target>, limits: ListenerLimits = listenerLimits): Listener {

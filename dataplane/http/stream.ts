@@ -5,11 +5,13 @@
 import type { ServerResponse } from "node:http";
 import type { Call } from "../call.ts";
 import { Failure } from "../failure.ts";
+import { release } from "../memory.ts";
 
 /**
  * Sends all blocks and ends the answer; `answer.statusCode` and headers, Content-Length with them, are set before. For
  * HEAD nothing is read. If the source throws after headers were sent, the connection is destroyed, so that no client
  * takes what it has for a whole; the error is thrown again in any case. Adds to call.doneBytes what the client took.
+ * The buffers are this function's: their memory is given back once the kernel has taken them.
  */
 export async function sendBlocks(
   call: Call,
@@ -21,6 +23,7 @@ export async function sendBlocks(
     answer.end();
     return;
   }
+  const sent: (readonly Uint8Array[])[] = [];
   try {
     for await (const block of blocks) {
       call.signal.throwIfAborted();
@@ -31,7 +34,9 @@ export async function sendBlocks(
         answer.write(buffer);
       }
       answer.uncork();
+      sent.push(block);
       if (answer.writableNeedDrain) await drained(call, answer);
+      if (answer.writableLength === 0) for (const gone of sent.splice(0)) release(gone);
       call.doneBytes += bytes;
     }
     answer.end();

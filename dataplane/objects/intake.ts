@@ -1,12 +1,12 @@
 /**
- * A body on its way in: summed, sealed and written as it comes, in blocks of about a megabyte that are neither joined nor
- * copied, and verified against what the client promised once it has ended. The commit is left to the verbs.
+ * A body on its way in: summed, sealed and written as it comes, chunk by chunk, neither joined nor copied, and verified against what the client promised once it has ended. The commit is left to the verbs.
  */
 import { freshBytes } from "../../envelope/random.ts";
 import { createSealer, runSeal, type SegmentSealer } from "../../envelope/segment.ts";
 import { HEAD_BYTES } from "../../envelope/sizes.ts";
 import type { Body, Call, ChecksumAlgorithm, Digests } from "../call.ts";
 import { Failure } from "../failure.ts";
+import { release } from "../memory.ts";
 import type { Draft } from "../storage/storage.ts";
 import { BlockCutter } from "./blocks.ts";
 import { createDigests } from "./digests.ts";
@@ -23,8 +23,8 @@ export interface Taken {
   readonly digests: Digests;
 }
 
-/** Between two calls of the storage. A whole number of chunks of any size. */
-const BLOCK_BYTES = 2 ** 20;
+/** What is sealed and handed to the storage at once, unless a chunk is larger. */
+const BLOCK_BYTES_MIN = 64 * 1024;
 const ETAG_BYTES = 16;
 
 /** `keep`: checksums to compute beside those that the client announced. Throws what the body throws, and BadDigest. */
@@ -74,12 +74,14 @@ async function pump(
   draft: Draft<unknown>,
   sum: (bytes: Uint8Array) => void,
 ): Promise<number> {
-  const cutter = new BlockCutter(BLOCK_BYTES);
+  const cutter = new BlockCutter(Math.max(BLOCK_BYTES_MIN, sealer?.chunkBytes ?? 0));
+  const used = sealer !== undefined && body.disposable === true ? new UsedMemory() : undefined;
   let sizeBytes = 0;
   let begun = false;
   const write = (plain: readonly Uint8Array[], last: boolean) => {
     if (sealer === undefined) return draft.write(plain);
     const sealed = runSeal(sealer.next(plain, last));
+    used?.release();
     if (!begun) sealed.unshift(sealer.header);
     begun = true;
     return draft.write(sealed);
@@ -88,9 +90,25 @@ async function pump(
     sum(slice);
     sizeBytes += slice.length;
     call.doneBytes = sizeBytes;
+    used?.add(slice);
     cutter.push(slice);
     while (cutter.isFull) await write(cutter.take(), false);
   }
   await write(cutter.take(), true);
   return sizeBytes;
+}
+
+/** The memory of slices that came. More of the last slice's may still come, or wait to be sealed: it stays. */
+class UsedMemory {
+  #slices: Uint8Array[] = [];
+
+  add(slice: Uint8Array): void {
+    if (this.#slices.at(-1)?.buffer !== slice.buffer) this.#slices.push(slice);
+  }
+
+  release(): void {
+    const last = this.#slices.pop();
+    release(this.#slices);
+    this.#slices = last === undefined ? [] : [last];
+  }
 }

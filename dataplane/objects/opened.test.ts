@@ -40,6 +40,17 @@ test("an opened envelope is remembered only for equal bytes under the same key",
   expect(memory.get(opened("b", under).entry, new Uint8Array([1]), under)).toBeUndefined();
 });
 
+test("nothing that hangs on an entry, such as a small body, is remembered with it", () => {
+  const memory = createOpenedMemory(10);
+  const under = bucketKey();
+  const one = opened("a", under);
+  const bytes = new Uint8Array(1);
+  memory.put(one, bytes);
+  const now = { ...one.entry, tag: "now" };
+  expect(memory.get(now, bytes, under)?.entry).toBe(now);
+  expect(JSON.stringify(memory.get(now, bytes, under))).not.toContain('"t"');
+});
+
 test("what was not asked for the longest is forgotten first", () => {
   const memory = createOpenedMemory(2);
   const under = bucketKey();

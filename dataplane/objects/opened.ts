@@ -18,8 +18,8 @@ export interface OpenedMemory {
   put(opened: OpenedObject, envelope: Uint8Array): void;
 }
 
-interface Remembered {
-  readonly opened: OpenedObject;
+/** Not the entry: a small body may hang on it. */
+interface Remembered extends Omit<OpenedObject, "entry"> {
   readonly envelope: Uint8Array;
 }
 
@@ -31,19 +31,20 @@ export function createOpenedMemory(entriesMax: number): OpenedMemory {
       const place = placeOf(entry);
       const found = byPlace.get(place);
       if (found === undefined) return undefined;
-      if (found.opened.bucketKey.key !== bucketKey.key || Buffer.compare(found.envelope, envelope) !== 0) {
+      if (found.bucketKey.key !== bucketKey.key || Buffer.compare(found.envelope, envelope) !== 0) {
         byPlace.delete(place);
         return undefined;
       }
       byPlace.delete(place);
       byPlace.set(place, found);
-      return { ...found.opened, entry, bucketKey };
+      const { contents, bodyId } = found;
+      return { entry, contents, bucketKey, bodyId };
     },
-    put(opened, envelope) {
+    put({ entry, contents, bucketKey, bodyId }, envelope) {
       const oldest = byPlace.size >= entriesMax ? byPlace.keys().next().value : undefined;
       if (oldest !== undefined) byPlace.delete(oldest);
       // The storage may use its buffer again.
-      byPlace.set(placeOf(opened.entry), { opened, envelope: Uint8Array.from(envelope) });
+      byPlace.set(placeOf(entry), { contents, bucketKey, bodyId, envelope: Uint8Array.from(envelope) });
     },
   };
 }

@@ -29,6 +29,7 @@ export function bodyOf(head: IncomingMessage, sent: Sent): Body {
     get announced() {
       return [...promised().keys()];
     },
+    disposable: true,
     promised,
     [Symbol.asyncIterator]: () => sent[Symbol.asyncIterator](),
   };

@@ -46,6 +46,7 @@ export function createBody(sent: Sent, fields: Fields, payload: Payload, signer:
 /** A Body that also says which one checksum, Content-MD5 apart, the client chose. */
 export class S3Body implements Body {
   readonly plainBytes: number | undefined;
+  readonly disposable = true;
   readonly #sent: Sent;
   readonly #fields: Fields;
   readonly #payload: Payload;

@@ -105,8 +105,8 @@ export interface EnvelopeSource {
 /** Write, then commit or discard; one of the two must come. Small bodies end as one index write, large ones as a file
  *  and one index write: the caller cannot tell. The signal given to its maker rules write() and commit(). */
 export interface Draft<Result> {
-  /** Takes the buffers as they are, in order; they are the storage's until commit or discard has settled.
-   *  A promise means full: await it before the next write. */
+  /** Takes the buffers as they are, in order; they are the storage's from here on. Those that are alone in their memory
+   *  may be empty once they have been written. A promise means full: await it before the next write. */
   write(buffers: readonly Uint8Array[]): Promise<void> | undefined;
   /** Whole, durable and visible with its envelope, or not at all. "changed" leaves the draft as it was: find, judge
    *  again, commit again. Once the index has been asked the signal is no longer looked at. */

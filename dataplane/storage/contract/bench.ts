@@ -54,7 +54,7 @@ async function writeTo(
   step: number,
 ) {
   for (let at = 0; at < bytes.length; at += step) {
-    const full = draft.write([bytes.slice(at, at + step)]);
+    const full = draft.write([Uint8Array.from(bytes.subarray(at, at + step))]);
     if (full !== undefined) {
       await full;
     }

@@ -1,38 +1,46 @@
 /* Reads a body file in blocks, the next one while the last is in use. The buffers are kept and used again: a fresh one
  * of this size is mapped, faulted in and unmapped each time. */
 
+import { release } from "../../memory.ts";
 import { StorageError } from "../storage.ts";
 import { type BodyFiles, readError } from "./bodies.ts";
+import { Crowd } from "./crowd.ts";
 
-const BLOCK_BYTES = 1024 * 1024;
-/** With many readers at once their blocks are smaller, so that together they stay within some 64 MiB. */
-const CROWDED_BLOCK_BYTES = 256 * 1024;
-const CROWD = 24;
-/** Below this a buffer of the very size costs less than a large one is worth. */
+/** Smaller ones are made of the very size, and not kept. */
 const SMALL_BYTES = 64 * 1024;
-const SPARE_MAX = 16;
+const SPARE_BYTES_MAX = 16 * 1024 * 1024;
+
+/** A buffer, and its bytes once they are there. */
+interface Filling {
+  readonly buffer: Uint8Array;
+  readonly filled: Promise<Uint8Array>;
+}
 
 export class Blocks {
   readonly #files: BodyFiles;
-  readonly #spare = new Map<number, Uint8Array[]>([
-    [BLOCK_BYTES, []],
-    [CROWDED_BLOCK_BYTES, []],
-  ]);
-  #readers = 0;
+  readonly #crowd = new Crowd();
+  readonly #spare = new Map<number, Uint8Array[]>();
+  #spareBytes = 0;
 
   constructor(files: BodyFiles) {
     this.#files = files;
   }
 
   #borrow(bytes: number): Uint8Array {
-    return this.#spare.get(bytes)?.pop() ?? Buffer.allocUnsafeSlow(bytes);
+    const spare = this.#spare.get(bytes)?.pop();
+    this.#spareBytes -= spare?.length ?? 0;
+    return spare ?? Buffer.allocUnsafeSlow(bytes);
   }
 
   #giveBack(buffer: Uint8Array): void {
-    const spare = this.#spare.get(buffer.length);
-    if (spare !== undefined && spare.length < SPARE_MAX) {
-      spare.push(buffer);
+    if (buffer.length < SMALL_BYTES || this.#spareBytes + buffer.length > SPARE_BYTES_MAX) {
+      release([buffer]);
+      return;
     }
+    const spare = this.#spare.get(buffer.length) ?? [];
+    this.#spare.set(buffer.length, spare);
+    spare.push(buffer);
+    this.#spareBytes += buffer.length;
   }
 
   /** Bytes [from, to) of a body file; "damaged" if it is not there or ends before. */
@@ -40,39 +48,44 @@ export class Blocks {
     const descriptor = await this.#files.open(file).catch((cause: unknown) => {
       throw readError(cause, file);
     });
-    this.#readers += 1;
+    this.#crowd.enter();
     try {
       yield* this.#ahead(descriptor, file, from, to, signal);
     } finally {
-      this.#readers -= 1;
+      this.#crowd.leave();
       await this.#files.close(descriptor);
     }
   }
 
   async *#ahead(descriptor: number, file: string, from: number, to: number, signal: AbortSignal) {
-    const most = this.#readers > CROWD ? CROWDED_BLOCK_BYTES : BLOCK_BYTES;
-    const blockBytes = to - from <= SMALL_BYTES ? to - from : most;
-    const buffers = [this.#borrow(blockBytes)];
-    const fill = (at: number): Promise<Uint8Array> => {
-      const buffer = buffers[Math.round((at - from) / blockBytes) % 2] ?? this.#borrow(blockBytes);
-      buffers[Math.round((at - from) / blockBytes) % 2] = buffer;
-      const filled = this.#fill(descriptor, file, buffer.subarray(0, Math.min(blockBytes, to - at)), at);
+    let at = from;
+    const fill = (): Filling => {
+      const buffer = this.#borrow(Math.min(this.#crowd.blockBytes(), roundedUp(to - at)));
+      const wanted = buffer.subarray(0, Math.min(buffer.length, to - at));
+      const filled = this.#fill(descriptor, file, wanted, at);
       filled.catch(() => undefined);
-      return filled;
+      at += wanted.length;
+      return { buffer, filled };
     };
-    let next: Promise<Uint8Array> | undefined;
+    let current: Filling | undefined;
+    let next = at < to ? fill() : undefined;
     try {
-      next = from < to ? fill(from) : undefined;
-      for (let at = from + blockBytes; next !== undefined; at += blockBytes) {
-        const block = await next;
+      while (next !== undefined) {
+        current = next;
+        next = undefined;
+        const block = await current.filled;
         signal.throwIfAborted();
-        next = at < to ? fill(at) : undefined;
+        next = at < to ? fill() : undefined;
         yield block;
+        this.#giveBack(current.buffer);
+        current = undefined;
       }
     } finally {
-      await next?.catch(() => undefined);
-      for (const buffer of buffers) {
-        this.#giveBack(buffer);
+      for (const filling of [current, next]) {
+        if (filling !== undefined) {
+          await filling.filled.catch(() => undefined);
+          this.#giveBack(filling.buffer);
+        }
       }
     }
   }
@@ -92,4 +105,9 @@ export class Blocks {
     }
     return buffer;
   }
+}
+
+/** To a size that is kept. */
+function roundedUp(bytes: number): number {
+  return bytes <= SMALL_BYTES ? bytes : 2 ** Math.ceil(Math.log2(bytes));
 }

@@ -1,15 +1,16 @@
 /* A body on its way in. While it is small it is only held, and the commit is one write of the index. Above that it
- * streams into a file of its own, every write at its position, with a bound on what is in flight. */
+ * streams into a file of its own, in blocks, every write at its position, with a bound on what is in flight. What has
+ * been written gives back its memory. */
 
+import { release } from "../../memory.ts";
 import { type Draft, type EnvelopeSource, type Expect, StorageError } from "../storage.ts";
 import { type BodyFiles, writeError } from "./bodies.ts";
+import type { Crowd } from "./crowd.ts";
 import type { Doomed, FilePool } from "./doomed.ts";
 import type { BodyOf } from "./operations.ts";
 
 /** 64 KiB of plaintext, sealed: header and at most five tags. */
 const INLINE_BYTES_MAX = 64 * 1024 + 64 + 5 * 16;
-const IN_FLIGHT_BYTES = 2 * 1024 * 1024;
-const BLOCK_BYTES = 1024 * 1024;
 const BLOCK_BUFFERS = 512;
 const ENVELOPE_BYTES_MAX = 1024 * 1024;
 
@@ -17,6 +18,8 @@ export interface DraftTools {
   readonly files: BodyFiles;
   readonly pool: FilePool;
   readonly doomed: Doomed;
+  /** Of all bodies that are being written to files. */
+  readonly crowd: Crowd;
   /** Throws when no body is to be taken. */
   readonly assertRoom: () => void;
   /** The file system has turned read-only, or the like. */
@@ -51,8 +54,11 @@ export class FileDraft<Result> implements Draft<Result> {
   readonly #signal: AbortSignal;
   /** Written, and not yet on its way to the file. */
   #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
   #totalBytes = 0;
-  #inFlightBytes = 0;
+  #isWriting = false;
+  #isEnding = false;
+  #inCrowd = false;
   #file: string | undefined;
   #descriptor: number | undefined;
   #position = 0;
@@ -75,14 +81,25 @@ export class FileDraft<Result> implements Draft<Result> {
     this.#assertOpen();
     const bytes = sizeOf(buffers);
     this.#pending.push(...buffers);
+    this.#pendingBytes += bytes;
     this.#totalBytes += bytes;
     if (this.#totalBytes <= INLINE_BYTES_MAX) {
       return undefined;
     }
     this.#tools.assertRoom();
-    this.#inFlightBytes += this.#file === undefined && this.#pump === undefined ? this.#totalBytes : bytes;
-    this.#pump ??= this.#run();
-    return this.#inFlightBytes > IN_FLIGHT_BYTES ? this.#waitForRoom() : undefined;
+    if (!this.#inCrowd) {
+      this.#inCrowd = true;
+      this.#tools.crowd.enter();
+    }
+    if (this.#descriptor === undefined || this.#pendingBytes >= this.#tools.crowd.blockBytes()) {
+      this.#pump ??= this.#run();
+    }
+    return this.#isFull() ? this.#waitForRoom() : undefined;
+  }
+
+  /** One block may gather while another is being written. */
+  #isFull(): boolean {
+    return this.#pendingBytes >= this.#tools.crowd.blockBytes() && (this.#isWriting || this.#descriptor === undefined);
   }
 
   #assertOpen(): void {
@@ -108,17 +125,20 @@ export class FileDraft<Result> implements Draft<Result> {
     }
   }
 
-  /** Writes what is pending, one block after the other. Its failure is kept for the caller's next step. */
+  /** Writes whole blocks, one after the other, in the end the rest. Its failure is kept for the caller's next step. */
   async #run(): Promise<void> {
     try {
       this.#descriptor ??= await this.#create();
-      while (this.#pending.length > 0 && this.#state === "open") {
-        await this.#writeBlock(this.#descriptor, this.#nextBlock());
-        if (this.#inFlightBytes <= IN_FLIGHT_BYTES / 2) {
-          this.#tellRoom();
-        }
+      while (this.#state === "open" && this.#pendingBytes >= (this.#isEnding ? 1 : this.#tools.crowd.blockBytes())) {
+        const block = this.#nextBlock();
+        this.#isWriting = true;
+        this.#tellRoom();
+        await this.#writeBlock(this.#descriptor, block);
+        release(block.filter(isWhole));
+        this.#isWriting = false;
       }
     } catch (error) {
+      this.#isWriting = false;
       this.#fail(error);
     }
     this.#pump = undefined;
@@ -141,14 +161,17 @@ export class FileDraft<Result> implements Draft<Result> {
   }
 
   #nextBlock(): Uint8Array[] {
+    const blockBytes = this.#tools.crowd.blockBytes();
     let count = 0;
-    for (let bytes = 0; count < this.#pending.length && count < BLOCK_BUFFERS && bytes < BLOCK_BYTES; count += 1) {
+    let bytes = 0;
+    for (; count < this.#pending.length && count < BLOCK_BUFFERS && bytes < blockBytes; count += 1) {
       bytes += this.#pending[count]?.length ?? 0;
     }
+    this.#pendingBytes -= bytes;
     return count === this.#pending.length ? this.#pending.splice(0) : this.#pending.splice(0, count);
   }
 
-  async #writeBlock(descriptor: number, block: Uint8Array[]): Promise<void> {
+  async #writeBlock(descriptor: number, block: readonly Uint8Array[]): Promise<void> {
     let buffers = block;
     while (buffers.length > 0) {
       const bytes = await this.#tools.files.disk.write(descriptor, buffers, this.#position);
@@ -156,7 +179,6 @@ export class FileDraft<Result> implements Draft<Result> {
         throw new StorageError("unreachable", "The file system takes no further byte");
       }
       this.#position += bytes;
-      this.#inFlightBytes -= bytes;
       buffers = remainder(buffers, bytes);
     }
   }
@@ -176,6 +198,7 @@ export class FileDraft<Result> implements Draft<Result> {
     try {
       const result = await this.#keep(body, [[envelope], tail === undefined ? [] : [tail], inline], expect);
       this.#state = "kept";
+      release(inline.filter(isWhole));
       this.#pending = [];
       return result;
     } catch (error) {
@@ -197,9 +220,16 @@ export class FileDraft<Result> implements Draft<Result> {
 
   /** A sync that failed is never repeated: what it would have written may be lost though a second one succeeds. */
   async #finishFile(): Promise<void> {
+    this.#isEnding = true;
     await this.#pump;
     this.#assertOpen();
-    if (this.#synced || this.#descriptor === undefined || this.#file === undefined) {
+    if (this.#synced) {
+      return;
+    }
+    this.#pump = this.#run();
+    await this.#pump;
+    this.#assertOpen();
+    if (this.#descriptor === undefined || this.#file === undefined) {
       return;
     }
     try {
@@ -218,6 +248,10 @@ export class FileDraft<Result> implements Draft<Result> {
     if (descriptor !== undefined) {
       await this.#tools.files.close(descriptor);
     }
+    if (this.#inCrowd) {
+      this.#inCrowd = false;
+      this.#tools.crowd.leave();
+    }
   }
 
   async discard(): Promise<void> {
@@ -232,6 +266,11 @@ export class FileDraft<Result> implements Draft<Result> {
       this.#tools.doomed.discard(this.#file);
     }
   }
+}
+
+/** Alone in its memory. */
+function isWhole(bytes: Uint8Array): boolean {
+  return bytes.length === bytes.buffer.byteLength;
 }
 
 function remainder(buffers: readonly Uint8Array[], written: number): Uint8Array[] {

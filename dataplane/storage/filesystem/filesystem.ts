@@ -26,6 +26,7 @@ import { BodyFiles } from "./bodies.ts";
 import { Check } from "./check.ts";
 import type { CommitFaults } from "./commit-faults.ts";
 import { Contents } from "./contents.ts";
+import { Crowd } from "./crowd.ts";
 import { createDisk, type Disk, openFilesMax } from "./disk.ts";
 import { Doomed, FilePool, type Report } from "./doomed.ts";
 import { assertEnvelope, type DraftTools, FileDraft, type Keep } from "./draft.ts";
@@ -91,6 +92,7 @@ class FilesystemStorage implements Storage {
     this.#contents = new Contents(reader, doomed, files);
     this.#links = new Links(reader, doomed, files, pool);
     this.#tools = {
+      crowd: new Crowd(),
       files,
       pool,
       doomed,
