@@ -1,19 +1,19 @@
 // Without an operator and without `npm start`: from RustFS's files, from one YAML file and from variables alone, as
 // docs/standalone.md says.
 
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Credentials, ROOT, readCredentials, waitFor } from "./harness.ts";
+import { AloneDataPlane } from "./alone.ts";
+import { ROOT, waitFor } from "./harness.ts";
 
 const run = promisify(execFile);
-const READY_MS = 20_000;
 const ACTS_MS = 5_000;
+const APP = "photos.app";
 
 const RUSTFS_KMS = `[kms]
 provider = "local"  # or "vault"
@@ -34,108 +34,25 @@ metrics_interval_seconds = 60
 audit_log_level = "INFO"
 `;
 
-interface Job {
-  readonly bucket: string;
-  readonly wish: string;
-  readonly state: string;
-  readonly oldestKeyVersion?: string;
-  readonly counts: { readonly rewrapped: number };
-}
-
 let home = "";
-let child: ChildProcess | undefined;
-let output = "";
-let ports: readonly number[] = [];
+let alone: AloneDataPlane;
 
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "coffer-alone-"));
   await cp(join(ROOT, "examples", "standalone"), home, { recursive: true });
-  ports = await freePorts();
+  alone = await AloneDataPlane.create(home);
 });
 afterEach(async () => {
-  await end("SIGKILL");
+  await alone.end("SIGKILL");
   await rm(home, { recursive: true, force: true });
 });
 
-/** All three are held before the first is let go, so that they differ. */
-async function freePorts(): Promise<readonly number[]> {
-  const servers = [0, 1, 2].map(() => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const found = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return found;
-}
-
-const admin = (path: string) => `http://127.0.0.1:${ports[2]}${path}`;
-
-function launch(environment: Readonly<Record<string, string>>): ChildProcess {
-  output = "";
-  const started = spawn(process.execPath, [join(ROOT, "dataplane", "main.ts")], {
-    cwd: home,
-    env: {
-      PATH: process.env["PATH"],
-      COFFER_S3_PORT: String(ports[0]),
-      COFFER_REST_PORT: String(ports[1]),
-      COFFER_ADMIN_PORT: String(ports[2]),
-      ...environment,
-    },
-  });
-  for (const stream of [started.stdout, started.stderr]) stream?.on("data", (text) => (output += text));
-  child = started;
-  return started;
-}
-
-async function start(environment: Readonly<Record<string, string>>): Promise<void> {
-  const started = launch(environment);
-  await waitFor("the data plane to serve", READY_MS, async () => {
-    if (started.exitCode !== null) throw new Error(`it ended with ${started.exitCode}:\n${output}`);
-    return (await answers(`http://127.0.0.1:${ports[0]}/`)) && (await answers(`http://127.0.0.1:${ports[1]}/`));
-  });
-}
-
-function answers(url: string): Promise<boolean> {
-  return fetch(url).then(
-    async (answer) => {
-      await answer.arrayBuffer();
-      return true;
-    },
-    () => false,
-  );
-}
-
-async function end(signal: NodeJS.Signals): Promise<void> {
-  const ending = child;
-  child = undefined;
-  if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return;
-  const gone = once(ending, "exit");
-  ending.kill(signal);
-  await gone;
-}
-
 /** Of a start that fails. */
 async function problemsOf(environment: Readonly<Record<string, string>>): Promise<readonly string[]> {
-  const [code] = await once(launch(environment), "close");
+  const [code] = await once(alone.launch(environment), "close");
   expect(code).toBe(1);
-  const line = output.split("\n").find((one) => one.includes("the configuration cannot be used"));
+  const line = alone.output.split("\n").find((one) => one.includes("the configuration cannot be used"));
   return (JSON.parse(line ?? "{}") as { problems?: string[] }).problems ?? [];
-}
-
-function credentials(name = "admin"): Promise<Credentials> {
-  return readCredentials(join(home, "secrets", "access", `${name}.env`));
-}
-
-async function rest(path: string, { token, restUrl }: Credentials, init: RequestInit = {}): Promise<Response> {
-  return fetch(`${restUrl}/api/v1/${path}`, { ...init, headers: { Authorization: `Bearer ${token}` } });
-}
-
-async function jobOf(bucket: string, wish: string): Promise<Job> {
-  let found: Job | undefined;
-  await waitFor(`the rewrap ${wish}`, ACTS_MS, async () => {
-    const { jobs } = (await (await fetch(admin("/jobs"))).json()) as { jobs: Job[] };
-    found = jobs.find((job) => job.bucket === bucket && job.wish === wish && job.state === "done");
-    return found !== undefined;
-  });
-  return found as Job;
 }
 
 /** The lines of the page that a person pastes after the start, in the folder where the program runs. */
@@ -148,35 +65,35 @@ describe("a data plane alone", () => {
   test("starts from RustFS's two files, serves as the page says, rotates, re-wraps and starts again", async () => {
     await writeFile(join(home, "config", "kms.toml"), RUSTFS_KMS);
     await writeFile(join(home, "config", "encryption.toml"), RUSTFS_ENCRYPTION);
-    await start({ COFFER_CONFIG: "config" });
-    expect(output).toContain("config/kms.toml:3 kms.endpoint: has no effect with the provider local");
+    await alone.start({ COFFER_CONFIG: "config" });
+    expect(alone.output).toContain("config/kms.toml:3 kms.endpoint: has no effect with the provider local");
     const lines = (await pastedLines()).find((one) => one.includes("admin.env")) ?? "";
     const pasted = await run("bash", ["-ec", lines], { cwd: home });
     expect(pasted.stdout).toMatch(/\}hello\n$/);
 
-    const who = await credentials();
-    const rotated = await rest("keys/local/rotate?ifVersion=1", who, { method: "POST" });
+    const who = await alone.credentials();
+    const rotated = await alone.rest("keys/local/rotate?ifVersion=1", { method: "POST" });
     expect(rotated.status).toBe(202);
     expect(await rotated.json()).toMatchObject({ provider: "local", version: "2", rotated: true });
-    expect(await jobOf("photos", "local/0/2")).toMatchObject({ oldestKeyVersion: "2", counts: { rewrapped: 1 } });
-    const again = await rest("keys/local/rotate?ifVersion=1", who, { method: "POST" });
+    expect(await alone.jobOf("photos", "local/0/2")).toMatchObject({ oldestKeyVersion: "2", counts: { rewrapped: 1 } });
+    const again = await alone.rest("keys/local/rotate?ifVersion=1", { method: "POST" });
     expect(await again.json()).toMatchObject({ version: "2", rotated: false });
-    expect((await rest("keys/local/rewrap", who, { method: "POST" })).status).toBe(202);
-    expect(await jobOf("photos", "local/1/2")).toMatchObject({ oldestKeyVersion: "2" });
-    expect(await (await rest("buckets/photos/objects/hello.txt", who)).text()).toBe("hello\n");
+    expect((await alone.rest("keys/local/rewrap", { method: "POST" })).status).toBe(202);
+    expect(await alone.jobOf("photos", "local/1/2")).toMatchObject({ oldestKeyVersion: "2" });
+    expect(await (await alone.rest("buckets/photos/objects/hello.txt")).text()).toBe("hello\n");
 
-    await end("SIGTERM");
-    await start({ COFFER_CONFIG: "config" });
-    expect(await credentials()).toEqual(who);
-    expect(await (await rest("buckets/photos/objects/hello.txt", who)).text()).toBe("hello\n");
+    await alone.end("SIGTERM");
+    await alone.start({ COFFER_CONFIG: "config" });
+    expect(await alone.credentials()).toEqual(who);
+    expect(await (await alone.rest("buckets/photos/objects/hello.txt")).text()).toBe("hello\n");
     const ring = JSON.parse(await readFile(join(home, "secrets", "local-key-ring", "ring.json"), "utf8"));
     expect(ring.keys).toHaveLength(2);
-    expect(output).not.toContain(who.secretAccessKey);
-    expect(output).not.toContain(who.token);
+    expect(alone.output).not.toContain(who.secretAccessKey);
+    expect(alone.output).not.toContain(who.token);
   });
 
   test("rotates by the page's lines", async () => {
-    await start({ COFFER_CONFIG: "config" });
+    await alone.start({ COFFER_CONFIG: "config" });
     const [, rotation = ""] =
       /([\s\S]*keys\/local\/rewrap"\n)/.exec(
         (await pastedLines()).find((one) => one.includes("keys/local/rotate")) ?? "",
@@ -188,30 +105,29 @@ describe("a data plane alone", () => {
   });
 
   test("starts from one YAML file, whose buckets have credentials of their own, and takes an edit", async () => {
-    await start({ COFFER_CONFIG: "coffer.yaml" });
-    const app = await credentials("photos.app");
-    expect((await rest("buckets/photos/objects/a", app, { method: "PUT", body: "for photos" })).status).toBe(200);
-    expect(await (await rest("buckets/photos/objects/a", app)).text()).toBe("for photos");
-    expect((await rest("buckets/music", app, { method: "PUT" })).status).toBe(403);
-    expect((await rest("keys/local/rotate", app, { method: "POST" })).status).toBe(403);
-    expect((await rest("buckets/photos/objects/a", await credentials())).status).toBe(403);
+    await alone.start({ COFFER_CONFIG: "coffer.yaml" });
+    expect((await alone.rest("buckets/photos/objects/a", { method: "PUT", body: "for photos" }, APP)).status).toBe(200);
+    expect(await (await alone.rest("buckets/photos/objects/a", {}, APP)).text()).toBe("for photos");
+    expect((await alone.rest("buckets/music", { method: "PUT" }, APP)).status).toBe(403);
+    expect((await alone.rest("keys/local/rotate", { method: "POST" }, APP)).status).toBe(403);
+    expect((await alone.rest("buckets/photos/objects/a")).status).toBe(403);
 
     const yaml = await readFile(join(home, "coffer.yaml"), "utf8");
     await replace("coffer.yaml", yaml.replace("AES256", "marker"));
     await waitFor("the edit to be refused", ACTS_MS, async () => {
-      const { refused } = (await (await fetch(admin("/config"))).json()) as { refused?: { problems: string[] } };
+      const { refused } = (await (await alone.admin("/config")).json()) as { refused?: { problems: string[] } };
       return refused?.problems[0]?.startsWith("coffer.yaml:7 encryption.default_algorithm: must be one of ") === true;
     });
     await replace("coffer.yaml", `${yaml}  - name: music\n`);
     await waitFor("the new bucket", ACTS_MS, async () => {
-      const { buckets } = (await (await fetch(admin("/config"))).json()) as { buckets: { name: string }[] };
+      const { buckets } = (await (await alone.admin("/config")).json()) as { buckets: { name: string }[] };
       return buckets.some(({ name }) => name === "music");
     });
-    expect(await (await rest("buckets/photos/objects/a", app)).text()).toBe("for photos");
+    expect(await (await alone.rest("buckets/photos/objects/a", {}, APP)).text()).toBe("for photos");
   });
 
   test("starts from variables alone, with RustFS's pair", async () => {
-    await start({
+    await alone.start({
       RUSTFS_KMS_PROVIDER: "local",
       RUSTFS_CHUNK_SIZE: "1048576",
       RUSTFS_CACHE_SIZE: "1000",
@@ -222,12 +138,12 @@ describe("a data plane alone", () => {
       RUSTFS_ACCESS_KEY: "rustfsadmin",
       RUSTFS_SECRET_KEY: "rustfsadmin",
     });
-    const who = await credentials();
+    const who = await alone.credentials();
     expect(who).toMatchObject({ accessKeyId: "rustfsadmin", secretAccessKey: "rustfsadmin" });
-    expect((await rest("buckets/music", who, { method: "PUT" })).status).toBe(201);
-    expect((await rest("buckets/music/objects/a", who, { method: "PUT", body: "a" })).status).toBe(200);
-    expect((await fetch(admin("/metrics"))).status).toBe(404);
-    expect(output).not.toContain('"audit"');
+    expect((await alone.rest("buckets/music", { method: "PUT" })).status).toBe(201);
+    expect((await alone.rest("buckets/music/objects/a", { method: "PUT", body: "a" })).status).toBe(200);
+    expect((await alone.admin("/metrics")).status).toBe(404);
+    expect(alone.output).not.toContain('"audit"');
   });
 
   test("tells all that is wrong with files and variables at once, and opens nothing", async () => {
@@ -248,16 +164,15 @@ describe("a data plane alone", () => {
       expect.stringMatching(/^config\/encryption\.toml:1 default_algorithm: must be one of AES256, /),
       expect.stringMatching(/^RUSTFS_CHUNK_SIZE: must be one of 16384, /),
     ]);
-    expect(output).not.toContain("marker");
+    expect(alone.output).not.toContain("marker");
     await expect(readFile(join(home, "data", "index.sqlite"))).rejects.toThrow(/ENOENT/);
   });
 
   test("does not start without the ring that its data need, and starts with it again", async () => {
-    await start({ COFFER_CONFIG: "config" });
-    const who = await credentials();
-    await rest("buckets/photos", who, { method: "PUT" });
-    await rest("buckets/photos/objects/a", who, { method: "PUT", body: "a" });
-    await end("SIGTERM");
+    await alone.start({ COFFER_CONFIG: "config" });
+    await alone.rest("buckets/photos", { method: "PUT" });
+    await alone.rest("buckets/photos/objects/a", { method: "PUT", body: "a" });
+    await alone.end("SIGTERM");
     const ring = join(home, "secrets", "local-key-ring", "ring.json");
     await rename(ring, join(home, "kept.json"));
     expect(await problemsOf({ COFFER_CONFIG: "config" })).toEqual([
@@ -266,8 +181,8 @@ describe("a data plane alone", () => {
       ),
     ]);
     await rename(join(home, "kept.json"), ring);
-    await start({ COFFER_CONFIG: "config" });
-    expect(await (await rest("buckets/photos/objects/a", who)).text()).toBe("a");
+    await alone.start({ COFFER_CONFIG: "config" });
+    expect(await (await alone.rest("buckets/photos/objects/a")).text()).toBe("a");
   });
 });
 
