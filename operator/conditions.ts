@@ -85,6 +85,19 @@ export function suspendedConditions<Kind extends KindName>(
   return [...others, dated(suspended, before, observedGeneration, now) as Condition<Kind>];
 }
 
+/** The conditions with one that is present only while it is true: with it, or without. */
+export function withCondition<Kind extends KindName>(
+  before: readonly Condition[] | undefined,
+  conditions: readonly Condition<Kind>[],
+  verdict: Verdict,
+  observedGeneration: number,
+  now: Date,
+): Condition<Kind>[] {
+  const others = conditions.filter(({ type }) => type !== verdict.type);
+  if (verdict.status !== "True") return others;
+  return [...others, dated(verdict, before, observedGeneration, now) as Condition<Kind>];
+}
+
 export function conditionOf(conditions: readonly Condition[] | undefined, type: ConditionType): Condition | undefined {
   return conditions?.find((condition) => condition.type === type);
 }

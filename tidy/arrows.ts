@@ -1,6 +1,7 @@
 // Judges who imports what: rooms, doors, packages, and cycles between files.
 
-import { GUARDED_BUILTINS, isTest, ROOMS, type Room, roomOf, TEST_DOORS, TEST_PACKAGES } from "./rooms.ts";
+import type { Room } from "./room.ts";
+import { GUARDED_BUILTINS, isTest, ROOMS, roomOf, TEST_DOORS, TEST_PACKAGES } from "./rooms.ts";
 import type { Import, SourceFile } from "./source.ts";
 
 /** Every offence as `path:line what. What to do instead.` */

@@ -1,23 +1,8 @@
 // The house as a table: which files make a room, which rooms it may import, by which doors others enter it, which
 // packages it may load. A new arrow is a new line here, with its reason in the commit and in the README's map.
 
-/** A file that other rooms may import, and why it is not private. */
-export type Doors = "all" | Readonly<Record<string, string>>;
-
-export interface Room {
-  readonly name: string;
-  /** Matches the paths of its files. The first room of the table that matches has the file. */
-  readonly files: RegExp;
-  /** Rooms, or single files of rooms, that it may import, types too. Its own files and those of its family it always may. */
-  readonly imports: readonly string[];
-  readonly doors: Doors;
-  /** npm packages. Tests may also load those of TEST_PACKAGES. */
-  readonly packages: readonly string[];
-  /** Where not every module of Node is right: those that are. */
-  readonly builtins?: readonly string[];
-  /** An adapter: this file alone may import it, beside tests, and no other adapter of the same port may. */
-  readonly opener?: string;
-}
+import { OPERATOR_ROOMS } from "./operatorrooms.ts";
+import type { Room } from "./room.ts";
 
 const FREE = ["dataplane/log.ts", "dataplane/metrics.ts", "dataplane/memory.ts"];
 const CALL = [
@@ -82,60 +67,7 @@ export const ROOMS: readonly Room[] = [
     },
     packages: ["typebox"],
   },
-  {
-    // What decides in the operator. Pure: no client, file system, clock or randomness of its own.
-    name: "operator, pure",
-    files: /^operator\/(compile\/|(conditions|kind|rollout)\.|\w+\/(plan|manifests|rotation|schedule)\.)/,
-    imports: [
-      "crds/",
-      "kms/options.ts",
-      "kms/kms.ts",
-      "kms/ring.ts",
-      "dataplane/config/config.ts",
-      "dataplane/admin/api.ts",
-    ],
-    doors: {
-      "operator/compile/compile.ts": "the door",
-      "operator/conditions.ts": "conditions are the language of every status",
-      "operator/kind.ts": "what a kind is: observe, plan, act",
-      "operator/rollout.ts": "what pods have loaded, as plans see it",
-      "operator/kmsprovider/plan.ts": "a kind's plan is its door",
-      "operator/encryptedbucket/plan.ts": "a kind's plan is its door",
-      "operator/encryptedstore/plan.ts": "a kind's plan is its door",
-    },
-    packages: ["croner"],
-    builtins: PLAIN_BUILTINS,
-  },
-  {
-    name: "operator/local/",
-    files: /^operator\/local\//,
-    imports: ["crds/", "kms/", "operator, pure", "operator/pods.ts", "dataplane/config/config.ts"],
-    doors: {},
-    packages: ["yaml"],
-  },
-  {
-    name: "operator/pods.ts",
-    files: /^operator\/pods\./,
-    imports: ["crds/", "operator, pure", "dataplane/config/config.ts", "dataplane/admin/api.ts"],
-    doors: { "operator/pods.ts": "one question a pod, whoever wants to know" },
-    packages: [],
-  },
-  {
-    // Time, and what waits: knows neither kinds nor the API server.
-    name: "operator, time",
-    files: /^operator\/(clock|manualclock|backoff|queue)\./,
-    imports: [],
-    doors: "all",
-    packages: [],
-  },
-  {
-    // The one room that talks to the API server, so that what it is asked can be read in one place.
-    name: "operator/kube/",
-    files: /^operator\/kube\//,
-    imports: ["crds/", "operator, time"],
-    doors: "all",
-    packages: ["@kubernetes/client-node"],
-  },
+  ...OPERATOR_ROOMS,
   {
     name: "dataplane/config/",
     files: /^dataplane\/config\//,
@@ -335,6 +267,8 @@ export const ROOMS: readonly Room[] = [
     doors: {
       "e2e/cluster/apiserver.ts": "a real API server, for tests of whatever talks to one",
       "e2e/cluster/faults.ts": "a proxy before it, which breaks what a test wants broken",
+      "e2e/cluster/operator.ts": "runs the operator itself, as its Deployment would",
+      "e2e/cluster/node.ts": "runs the data planes of StatefulSets as processes, as a node would",
     },
     packages: ["@aws-sdk/client-s3", "@aws-sdk/lib-storage", "@aws-sdk/s3-request-presigner", "vitest"],
   },
@@ -363,7 +297,7 @@ export const TEST_PACKAGES = [
 /** Written for tests, though no test themselves: a client that sends what no client would, a program that is
  *  killed, a room with all that it needs around it. */
 const TEST_SUPPORT =
-  /^(dataplane\/(http\/rawclient|\w+\/world|storage\/filesystem\/crash(-child)?)|operator\/(manualclock|\w+\/world))\.ts$/;
+  /^(dataplane\/(http\/rawclient|\w+\/world|storage\/filesystem\/crash(-child)?)|operator\/(manualclock|world|\w+\/world))\.ts$/;
 
 /** What tests of any room may import although it is nobody's door: stand-ins, and the suites that ports come with. */
 export const TEST_DOORS =
@@ -374,10 +308,10 @@ export const GUARDED_BUILTINS: Readonly<Record<string, RegExp>> = {
   "node:child_process": /^(operator\/local\/|e2e\/|bench\/)/,
   "node:cluster": /^$/,
   "node:dgram": /^$/,
-  "node:http": /^(dataplane\/(http|s3|rest|admin)\/|kms\/vault\/|operator\/kube\/|e2e\/|bench\/)/,
+  "node:http": /^(dataplane\/(http|s3|rest|admin)\/|kms\/vault\/|operator\/(kube\/|health\.)|e2e\/|bench\/)/,
   "node:https": /^(kms\/vault|operator\/kube)\//,
   "node:inspector": /^$/,
-  "node:net": /^(dataplane\/(http|storage\/filesystem)\/|operator\/local\/|e2e\/|bench\/)/,
+  "node:net": /^(dataplane\/(http|storage\/filesystem)\/|operator\/(local\/|health\.)|e2e\/|bench\/)/,
   "node:sqlite": /^(dataplane\/storage\/filesystem\/|operator\/local\/lock\.|e2e\/)/,
   "node:tls": /^kms\/vault\//,
   "node:vm": /^$/,
@@ -386,7 +320,7 @@ export const GUARDED_BUILTINS: Readonly<Record<string, RegExp>> = {
 
 /** Decides without a clock, a timer, randomness or a file of its own; whoever calls it brings them. */
 export const PURE_FILES =
-  /^(operator\/(compile\/|(conditions|kind|rollout)\.ts|\w+\/(plan|manifests|rotation|schedule)\.ts)|dataplane\/access\/|dataplane\/objects\/(conditions|ranges)\.ts|crds\/(?!print\.))/;
+  /^(operator\/(compile\/|(accesssecret|conditions|inuse|kind|manifest|rollout)\.ts|\w+\/(deletion|plan|manifests|rotation|schedule)\.ts)|dataplane\/access\/|dataplane\/objects\/(conditions|ranges)\.ts|crds\/(?!print\.))/;
 
 /** Ports with adapters: a test beside each adapter runs the contract. */
 export const PORTS: readonly { readonly contract: string; readonly adapters: readonly string[] }[] = [

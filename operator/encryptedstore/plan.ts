@@ -32,6 +32,21 @@ export interface ObservedStore {
   readonly credentials: CredentialsPlan;
   readonly endpoints: { readonly s3: string; readonly rest: string } | undefined;
   readonly buckets: number;
+  /** What a cluster has made of the store's objects; absent where there is none. */
+  readonly cluster?: ObservedObjects;
+}
+
+export interface ObservedObjects {
+  /** ResourcesApplied. */
+  readonly resources: Verdict;
+  /** Why the volume cannot be used; undefined: the pods know better. */
+  readonly volume: Verdict | undefined;
+  /** Why the configuration cannot be given to the pods; undefined: it can. */
+  readonly configuration: Verdict | undefined;
+  /** Objects are being made or changed. */
+  readonly isUnderWay: boolean;
+  /** Of the pods, for autoscalers. */
+  readonly selector: string;
 }
 
 export type StoreAction = CredentialAction & { readonly store: string };
@@ -88,19 +103,36 @@ function judge(observed: ObservedStore): Judgement {
     ready >= replicas
       ? yes("Available", "ReplicasReady", `${ready} of ${replicas} pods are ready`)
       : no("Available", "PodsNotReady", `${ready} of ${replicas} pods are ready${because}`);
-  const applied = configurationVerdict(observed, revision);
-  const verdicts: Verdict[] = [
-    yes("ResourcesApplied", "ObjectsApplied", "All that the store needs is there"),
+  const { cluster } = observed;
+  const applied = cluster?.configuration ?? configurationVerdict(observed, revision);
+  const resources =
+    cluster?.resources ?? yes("ResourcesApplied", "ObjectsApplied", "All that the store needs is there");
+  const backend =
     ready > 0
       ? yes("BackendReachable", "BackendServing", "The storage answers")
-      : no("BackendReachable", "BackendFailed", `No pod tells of its storage${because}`),
+      : no("BackendReachable", "BackendFailed", `No pod tells of its storage${because}`);
+  const volume = cluster?.volume;
+  const verdicts: Verdict[] = [
+    resources,
+    ready > 0 ? (resizeVerdict(volume) ?? backend) : (volume ?? backend),
     applied,
     available,
   ];
-  return { verdicts, reconciling: reconcilingWords(observed, applied), stalled: undefined };
+  const mistake = verdicts.find(({ status, reason }) => status === "False" && MISTAKES.includes(reason));
+  const reconciling = mistake === undefined ? reconcilingWords(observed, applied) : undefined;
+  return { verdicts, reconciling, stalled: mistake };
 }
 
-function reconcilingWords({ isStarting, credentials }: ObservedStore, applied: Verdict): string | undefined {
+/** What waits for a person: nothing that Coffer could do brings it about. */
+const MISTAKES: readonly Verdict["reason"][] = ["NameTaken", "TooManyBuckets"];
+
+/** A pod serves on from a volume that could not grow. */
+function resizeVerdict(volume: Verdict | undefined): Verdict | undefined {
+  return volume?.reason === "VolumeResizeFailed" ? volume : undefined;
+}
+
+function reconcilingWords({ isStarting, credentials, cluster }: ObservedStore, applied: Verdict): string | undefined {
+  if (cluster?.isUnderWay === true) return "Its objects are being made";
   if (isStarting) return "Its pods are being started";
   const isUnderWay = applied.reason === "RolloutInProgress" || credentials.pending.length > 0;
   return isUnderWay ? "The pods are given their configuration" : undefined;
@@ -134,6 +166,7 @@ function statusOf(
           replicas: pods.length,
           readyReplicas: pods.filter(({ ready }) => ready).length,
           buckets: observed.buckets,
+          ...(observed.cluster === undefined ? {} : { selector: observed.cluster.selector }),
           ...(endpoints === undefined ? {} : { endpoints }),
         }
       : {};

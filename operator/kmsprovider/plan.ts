@@ -37,6 +37,7 @@ export type MisconfiguredReason = "CertificateAuthorityInvalid" | "SpecInvalid";
 export type UnresolvedReason =
   | "SecretNotFound"
   | "ServiceAccountNotFound"
+  | "TokenRequestDenied"
   | "SecretKeyMissing"
   | "SecretInvalid"
   | "ConfigMapNotFound"

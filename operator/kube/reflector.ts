@@ -71,6 +71,13 @@ export class Reflector<Shape extends KubeObject> {
     this.#listeners.push(listener);
   }
 
+  /** What the API server answered to a write of ours: known, and told, before the watch tells of it. Never makes anything
+   *  older, or brings back what has gone. */
+  note(object: Shape): void {
+    const known = this.#store.find({ namespace: object.metadata.namespace ?? "", name: object.metadata.name });
+    if (known?.metadata.uid === object.metadata.uid) this.#tell(this.#store.put(slim(object)));
+  }
+
   /** Runs until the signal aborts. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#needs;

@@ -46,7 +46,7 @@ export function createStore<Shape extends KubeObject>(): WritableStore<Shape> {
   function put(object: Shape): Change<Shape>[] {
     const key = objectKey(object.metadata);
     const before = byKey.get(key);
-    if (before !== undefined && isSame(before, object)) return [];
+    if (before !== undefined && isNoNews(before, object)) return [];
     set(key, object);
     if (before === undefined) return [{ kind: "added", object }];
     if (before.metadata.uid === object.metadata.uid) return [{ kind: "changed", object, before }];
@@ -80,6 +80,12 @@ export function createStore<Shape extends KubeObject>(): WritableStore<Shape> {
   };
 }
 
-function isSame(left: KubeObject, right: KubeObject): boolean {
-  return left.metadata.uid === right.metadata.uid && left.metadata.resourceVersion === right.metadata.resourceVersion;
+/** The same state, or an older one: what we wrote ourselves is known before the watch tells what was before it. Versions
+ *  of one object are numbers that grow, wherever etcd is behind the API server; elsewhere only equality says something. */
+function isNoNews(before: KubeObject, object: KubeObject): boolean {
+  if (before.metadata.uid !== object.metadata.uid) return false;
+  const known = Number(before.metadata.resourceVersion);
+  const told = Number(object.metadata.resourceVersion);
+  if (Number.isSafeInteger(known) && Number.isSafeInteger(told)) return told <= known;
+  return before.metadata.resourceVersion === object.metadata.resourceVersion;
 }

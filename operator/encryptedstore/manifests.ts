@@ -1,0 +1,263 @@
+// The objects of an EncryptedStore: pods and all around them. Pure: equal inputs give equal objects. The configuration's
+// Secret is not among them, since its bytes are the compiler's.
+
+import type { EncryptedStore } from "../../crds/encryptedstore.ts";
+import { PORTS, storeConfigName, storeObjectName, VAULT_AUDIENCE } from "../../crds/names.ts";
+import { labelsOf, type Manifest, ownedBy } from "../manifest.ts";
+
+/** What the operator knows that no store says. */
+export interface StoreSurroundings {
+  /** The operator's own image, which is the data plane's too. */
+  readonly image: string;
+  readonly operatorNamespace: string;
+}
+
+/** Where the pods find things. */
+export const PLACES = {
+  data: "/data",
+  config: "/etc/coffer/config",
+  configFile: "config.json",
+  vaultToken: "/var/run/secrets/coffer/vault",
+  vaultTokenFile: "token",
+} as const;
+
+/** The owner of every file in the image. */
+const USER = 10001;
+/** The data plane finishes what is in flight within less. */
+const GRACE_SECONDS = 45;
+/** Until nobody sends new requests to a pod that is going. */
+const LINGER_SECONDS = 2;
+const TOKEN_SECONDS = 3600;
+/** rw-r-----: the group is the pods'. */
+const GROUP_READS = 0o440;
+
+export type StoreObjects = Readonly<Record<StoreObject, Manifest | undefined>>;
+export type StoreObject =
+  | "serviceAccount"
+  | "volumeClaim"
+  | "service"
+  | "networkPolicy"
+  | "disruptionBudget"
+  | "statefulSet";
+
+/** In the order in which they are applied: pods last. undefined: this one is not wanted. */
+export function storeObjects(store: EncryptedStore, around: StoreSurroundings): StoreObjects {
+  return {
+    serviceAccount: serviceAccount(store),
+    volumeClaim: volumeClaim(store),
+    service: service(store),
+    networkPolicy: store.spec.networkPolicy.enabled ? networkPolicy(store, around) : undefined,
+    disruptionBudget: disruptionBudget(store),
+    statefulSet: statefulSet(store, around),
+  };
+}
+
+/** The labels that pods of the store are found by. */
+function podLabels(store: string): Record<string, string> {
+  return labelsOf(store, "data-plane");
+}
+
+/** In the form that autoscalers read. */
+export function podSelector(store: string): string {
+  return Object.entries(podLabels(store))
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",");
+}
+
+/** Where the store is reached within the cluster. */
+export function storeUrls({ namespace, name }: { readonly namespace: string; readonly name: string }) {
+  const host = `${storeObjectName(name)}.${namespace}.svc`;
+  return { s3: `http://${host}:${PORTS.s3}`, rest: `http://${host}:${PORTS.rest}` };
+}
+
+function metadata(store: EncryptedStore, annotations?: Record<string, string>) {
+  const { namespace = "", name } = store.metadata;
+  return {
+    namespace,
+    name: storeObjectName(name),
+    labels: podLabels(name),
+    ...(annotations === undefined ? {} : { annotations }),
+    ownerReferences: ownedBy(store),
+  };
+}
+
+/** It has no rights, and its token is for Vault alone. */
+function serviceAccount(store: EncryptedStore): Manifest {
+  return {
+    apiVersion: "v1",
+    kind: "ServiceAccount",
+    metadata: metadata(store, store.spec.serviceAccount?.annotations),
+    automountServiceAccountToken: false,
+  } as Manifest;
+}
+
+/** Without an owner: what holds the only copy of data does not go with the resource that made it. */
+function volumeClaim(store: EncryptedStore): Manifest {
+  const { namespace = "", name } = store.metadata;
+  const { filesystem } = store.spec.backend;
+  const { storageClassName } = filesystem ?? {};
+  return {
+    apiVersion: "v1",
+    kind: "PersistentVolumeClaim",
+    metadata: { namespace, name: storeObjectName(name), labels: podLabels(name) },
+    spec: {
+      accessModes: ["ReadWriteOnce"],
+      resources: { requests: { storage: filesystem?.size ?? "10Gi" } },
+      ...(storageClassName === undefined ? {} : { storageClassName }),
+    },
+  } as Manifest;
+}
+
+function service(store: EncryptedStore): Manifest {
+  const { type, annotations } = store.spec.service;
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: metadata(store, annotations),
+    spec: {
+      type,
+      selector: podLabels(store.metadata.name),
+      ports: [
+        { name: "s3", port: PORTS.s3, targetPort: "s3", protocol: "TCP" },
+        { name: "rest", port: PORTS.rest, targetPort: "rest", protocol: "TCP" },
+      ],
+    },
+  } as Manifest;
+}
+
+/** Applications from where the spec says; the pages of 9090 also for the operator. */
+function networkPolicy(store: EncryptedStore, { operatorNamespace }: StoreSurroundings): Manifest {
+  const peers = store.spec.networkPolicy.allowFrom ?? [{ podSelector: {} }];
+  const operator = { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": operatorNamespace } } };
+  const port = (number: number) => ({ port: number, protocol: "TCP" });
+  return {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: metadata(store),
+    spec: {
+      podSelector: { matchLabels: podLabels(store.metadata.name) },
+      policyTypes: ["Ingress"],
+      ingress: [
+        { from: peers, ports: [port(PORTS.s3), port(PORTS.rest)] },
+        { from: [...peers, operator], ports: [port(PORTS.admin)] },
+      ],
+    },
+  } as Manifest;
+}
+
+/** A drain of a single replica costs a restart, and does not hang. */
+function disruptionBudget(store: EncryptedStore): Manifest {
+  return {
+    apiVersion: "policy/v1",
+    kind: "PodDisruptionBudget",
+    metadata: metadata(store),
+    spec: { maxUnavailable: 1, selector: { matchLabels: podLabels(store.metadata.name) } },
+  } as Manifest;
+}
+
+function statefulSet(store: EncryptedStore, around: StoreSurroundings): Manifest {
+  const { name } = store.metadata;
+  const { pod = {}, replicas } = store.spec;
+  return {
+    apiVersion: "apps/v1",
+    kind: "StatefulSet",
+    metadata: metadata(store),
+    spec: {
+      replicas,
+      serviceName: storeObjectName(name),
+      podManagementPolicy: "Parallel",
+      selector: { matchLabels: podLabels(name) },
+      template: {
+        metadata: {
+          labels: { ...pod.labels, ...podLabels(name) },
+          ...(pod.annotations === undefined ? {} : { annotations: pod.annotations }),
+        },
+        spec: podSpec(store, around),
+      },
+    },
+  } as Manifest;
+}
+
+function podSpec(store: EncryptedStore, around: StoreSurroundings) {
+  const { name } = store.metadata;
+  const { pod = {} } = store.spec;
+  const { nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName, imagePullSecrets } = pod;
+  const handedOn = {
+    nodeSelector,
+    tolerations,
+    affinity,
+    topologySpreadConstraints,
+    priorityClassName,
+    imagePullSecrets,
+  };
+  return {
+    ...Object.fromEntries(Object.entries(handedOn).filter(([, value]) => value !== undefined)),
+    serviceAccountName: storeObjectName(name),
+    automountServiceAccountToken: false,
+    // Our Service's name would put COFFER_… into the environment.
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: GRACE_SECONDS,
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: USER,
+      runAsGroup: USER,
+      fsGroup: USER,
+      fsGroupChangePolicy: "OnRootMismatch",
+      seccompProfile: { type: "RuntimeDefault" },
+    },
+    containers: [container(store, around)],
+    volumes: [
+      { name: "data", persistentVolumeClaim: { claimName: storeObjectName(name) } },
+      { name: "config", secret: { secretName: storeConfigName(name), defaultMode: GROUP_READS } },
+      {
+        name: "vault-token",
+        projected: {
+          defaultMode: GROUP_READS,
+          sources: [
+            {
+              serviceAccountToken: {
+                audience: VAULT_AUDIENCE,
+                expirationSeconds: TOKEN_SECONDS,
+                path: PLACES.vaultTokenFile,
+              },
+            },
+          ],
+        },
+      },
+    ],
+  };
+}
+
+function container({ spec: { pod = {} } }: EncryptedStore, { image }: StoreSurroundings) {
+  const asks = (path: string) => ({ httpGet: { path, port: "admin" } });
+  return {
+    name: "data-plane",
+    image: pod.image ?? image,
+    env: [
+      { name: "COFFER_CONFIG", value: `${PLACES.config}/${PLACES.configFile}` },
+      { name: "COFFER_LISTEN", value: "0.0.0.0" },
+      { name: "COFFER_DATA_DIR", value: PLACES.data },
+    ],
+    ports: [
+      { name: "s3", containerPort: PORTS.s3, protocol: "TCP" },
+      { name: "rest", containerPort: PORTS.rest, protocol: "TCP" },
+      { name: "admin", containerPort: PORTS.admin, protocol: "TCP" },
+    ],
+    ...(pod.resources === undefined ? {} : { resources: pod.resources }),
+    // A volume that was not closed in peace is looked through first.
+    startupProbe: { ...asks("/healthz"), periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 600 },
+    livenessProbe: { ...asks("/healthz"), periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 },
+    readinessProbe: { ...asks("/readyz"), periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 2 },
+    lifecycle: { preStop: { sleep: { seconds: LINGER_SECONDS } } },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    },
+    volumeMounts: [
+      { name: "data", mountPath: PLACES.data },
+      { name: "config", mountPath: PLACES.config, readOnly: true },
+      { name: "vault-token", mountPath: PLACES.vaultToken, readOnly: true },
+    ],
+  };
+}

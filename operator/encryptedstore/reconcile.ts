@@ -1,0 +1,333 @@
+// EncryptedStores where there is a cluster: observes and acts. What a person is told is plan.ts's to say, what the objects
+// are manifests.ts's, and what the configuration is the compiler's.
+
+import type { EncryptedBucket } from "../../crds/encryptedbucket.ts";
+import type { EncryptedStore, EncryptedStoreStatus } from "../../crds/encryptedstore.ts";
+import type { KmsProvider } from "../../crds/kmsprovider.ts";
+import { ANNOTATIONS, storeConfigName, storeObjectName } from "../../crds/names.ts";
+import type { DataPlaneConfig } from "../../dataplane/config/config.ts";
+import type { Access } from "../access.ts";
+import type { AccessSurroundings } from "../accesssecret.ts";
+import type { Clock } from "../clock.ts";
+import { holdersOf, nextRevision, storeNameOf } from "../compile/compile.ts";
+import { no, type Verdict } from "../conditions.ts";
+import { type Controller, itemOf } from "../controller.ts";
+import type { Entries } from "../entries.ts";
+import { inUseFinalizers, withDeletionBlocked } from "../inuse.ts";
+import type { Notice, Plan, ResourceName } from "../kind.ts";
+import type { Kube } from "../kube/client.ts";
+import { isKubeError } from "../kube/failure.ts";
+import { setFinalizers } from "../kube/finalizers.ts";
+import type { OwnedObjects } from "../kube/ownedobjects.ts";
+import type { References } from "../kube/references.ts";
+import { type PodObject, RESOURCES, type VolumeClaimObject } from "../kube/resources.ts";
+import type { ScopedWatch } from "../kube/scopedwatch.ts";
+import { writeStatus } from "../kube/status.ts";
+import type { Materials } from "../materials.ts";
+import { isTooLarge, type StoredConfig } from "../storeconfigs.ts";
+import { factsOfStore, type StoreFacts, type StoreFactsNeeds } from "../storefacts.ts";
+import { findSelfService, joinConfig, type SelfServiceFound, selfServiceSecretName } from "./joining.ts";
+import { podSelector, type StoreSurroundings, storeObjects, storeUrls } from "./manifests.ts";
+import {
+  type LookedAt,
+  lookAtObjects,
+  refusalOf,
+  resourcesVerdict,
+  type StoreObjectTypes,
+  volumeVerdict,
+} from "./objects.ts";
+import { type ObservedStore, planStore, type StoreAction } from "./plan.ts";
+
+export interface StoreNeeds extends StoreFactsNeeds {
+  readonly kube: Kube;
+  readonly clock: Clock;
+  readonly providers: ScopedWatch<KmsProvider>;
+  readonly buckets: ScopedWatch<EncryptedBucket>;
+  readonly podWatch: ScopedWatch<PodObject>;
+  readonly types: StoreObjectTypes;
+  readonly owned: OwnedObjects;
+  readonly materials: Materials;
+  readonly entries: Entries;
+  readonly access: Access;
+  readonly references: References;
+  readonly around: StoreSurroundings;
+  podsOf(store: string): readonly PodObject[];
+  /** The configuration has changed: whoever waits for it looks again. */
+  written(store: string, config: DataPlaneConfig): void;
+  tell(store: EncryptedStore, notice: Notice): void;
+  failed(name: ResourceName, error: unknown): void;
+}
+
+interface Observed {
+  readonly planned: ObservedStore;
+  readonly store: EncryptedStore;
+  readonly users: readonly string[];
+  readonly objects: LookedAt;
+  readonly stored: StoredConfig;
+  readonly config: DataPlaneConfig | undefined;
+  /** Pods that have not been told of the configuration. */
+  readonly untold: readonly PodObject[];
+  /** The configuration was lost, and not all that was in it has been compiled again: pods keep what they have. */
+  readonly isPremature: boolean;
+}
+
+type Action =
+  | { readonly kind: "finalizers" | "writeConfig" | "applyObjects" | "tellPods"; readonly observed: Observed }
+  | { readonly kind: "planned"; readonly observed: Observed; readonly action: StoreAction };
+
+export function createStoreController(needs: StoreNeeds): Controller<EncryptedStore, Observed, Action> {
+  const refusals = new Map<string, Verdict>();
+  return {
+    kind: {
+      async observe(name, signal) {
+        const item = itemOf(name);
+        const facts = await factsOfStore(needs, name, needs.clock.now(), signal);
+        if (facts !== undefined) return await observe(needs, facts, refusals.get(item), signal);
+        needs.pods.forget(item);
+        needs.references.set(item, []);
+        refusals.delete(item);
+        return undefined;
+      },
+      plan,
+      act: async (action, signal) => await act(needs, refusals, action, signal),
+    },
+    resourceOf: ({ store }) => store,
+    async writeStatus(store, status, signal) {
+      needs.stores.note(await writeStatus(needs.kube, RESOURCES.encryptedStores, store, status, signal));
+    },
+    tell: needs.tell,
+    failed: needs.failed,
+  };
+}
+
+async function observe(
+  needs: StoreNeeds,
+  facts: StoreFacts,
+  refused: Verdict | undefined,
+  signal: AbortSignal,
+): Promise<Observed> {
+  const { store, pods, isStarting } = facts;
+  const item = itemOf(store.metadata);
+  const buckets = bucketsOf(needs, store);
+  const stored = await needs.configs.find(store, signal);
+  const { selfService, config } = await joined(needs, facts, stored, buckets, signal);
+  rememberSecrets(needs, store);
+  const wanted = storeObjects(store, needs.around);
+  const objects = await lookAtObjects(store, wanted, needs.types, needs.owned, signal);
+  const claim = needs.types.volumeClaim.watch.find(nameOf(store)) as VolumeClaimObject | undefined;
+  const isTaken = stored.kind === "taken" || objects.taken.length > 0;
+  const looked =
+    stored.kind === "taken" ? { ...objects, taken: [`Secret "${storeConfigName(store.metadata.name)}"`] } : objects;
+  return {
+    store,
+    users: buckets
+      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      .map(({ metadata }) => `EncryptedBucket "${metadata.name}"`),
+    objects,
+    stored,
+    config,
+    untold: needs.podsOf(item).filter((pod) => isUntold(pod, pods, stored)),
+    isPremature: isPremature(needs, stored, facts, buckets),
+    planned: {
+      store,
+      refused: undefined,
+      replicas: store.spec.replicas,
+      pods,
+      isStarting,
+      revision: config?.selfService?.revision ?? 0,
+      selfService: selfService.compiled,
+      credentials: selfService.credentials,
+      endpoints: storeUrls(storeName(store)),
+      buckets: buckets.length,
+      cluster: {
+        resources: resourcesVerdict(looked, refused),
+        volume: volumeVerdict(claim),
+        configuration: await sizeVerdict(stored, config),
+        isUnderWay: !isTaken && refused === undefined && objects.due.length > 0,
+        selector: podSelector(store.metadata.name),
+      },
+    },
+  };
+}
+
+async function joined(
+  needs: StoreNeeds,
+  { store, pods }: StoreFacts,
+  stored: StoredConfig,
+  buckets: readonly EncryptedBucket[],
+  signal: AbortSignal,
+): Promise<{ readonly selfService: SelfServiceFound; readonly config: DataPlaneConfig | undefined }> {
+  const { materials, access, clock } = needs;
+  const namespace = store.metadata.namespace ?? "";
+  const providers = needs.providers.inNamespace(namespace);
+  const previous = stored.kind === "ours" ? stored.config : undefined;
+  const nowMs = clock.now().getTime();
+  const revision = nextRevision(previous, nowMs);
+  const around = surroundingsOf(store);
+  const selfServiceNeeds = { access, materials, around, providers, previous, pods, revision, nowMs };
+  const selfService = await findSelfService(store, selfServiceNeeds, signal);
+  if (stored.kind === "taken") return { selfService, config: undefined };
+  const config = joinConfig({
+    store,
+    previous,
+    revision,
+    providers,
+    materials,
+    buckets: buckets.map(({ metadata }) => metadata.name),
+    compiled: needs.entries.ofStore(itemOf(store.metadata)),
+    selfService: selfService.compiled,
+  });
+  return { selfService, config };
+}
+
+function plan(observed: Observed, now: Date): Plan<Action, EncryptedStoreStatus> {
+  const { store, users, objects, stored, config, untold, isPremature } = observed;
+  const planned = planStore(observed.planned, now);
+  const generation = store.metadata.generation ?? 0;
+  const conditions = withDeletionBlocked(store, planned.status.conditions ?? [], users, generation, now);
+  const actions: Action[] = [];
+  if (inUseFinalizers(store, users) !== undefined) actions.push({ kind: "finalizers", observed });
+  const isLeftAlone = store.spec.suspend || store.metadata.deletionTimestamp !== undefined;
+  const isTooLarge = observed.planned.cluster?.configuration !== undefined;
+  const isNews = stored.kind === "ours" && config !== undefined && config !== stored.config;
+  if (isNews && !store.spec.suspend && !isTooLarge && !isPremature) {
+    actions.push({ kind: "writeConfig", observed });
+  }
+  if (!isLeftAlone && stored.kind === "ours" && objects.due.length + objects.unwanted.length > 0) {
+    actions.push({ kind: "applyObjects", observed });
+  }
+  if (untold.length > 0) actions.push({ kind: "tellPods", observed });
+  return {
+    actions: [...actions, ...planned.actions.map((action) => ({ kind: "planned" as const, observed, action }))],
+    status: { ...planned.status, conditions },
+    events: planned.events,
+    againAfterMs: planned.againAfterMs,
+  };
+}
+
+async function act(
+  needs: StoreNeeds,
+  refusals: Map<string, Verdict>,
+  action: Action,
+  signal: AbortSignal,
+): Promise<void> {
+  const { observed } = action;
+  const { store, stored, config } = observed;
+  const item = itemOf(store.metadata);
+  switch (action.kind) {
+    case "finalizers":
+      return await keepFinalizers(needs, observed, signal);
+    case "writeConfig": {
+      if (stored.kind !== "ours" || config === undefined) return;
+      await needs.configs.write(store, config, stored.secret, signal);
+      needs.written(item, config);
+      return await tellPods(needs, needs.podsOf(item), config, signal);
+    }
+    case "applyObjects":
+      try {
+        await applyObjects(needs, observed, signal);
+        refusals.delete(item);
+      } catch (error) {
+        const refusal = refusalOf(error);
+        if (refusal !== undefined) refusals.set(item, refusal);
+        throw error;
+      }
+      return;
+    case "tellPods":
+      if (config !== undefined) await tellPods(needs, observed.untold, config, signal);
+      return;
+    case "planned": {
+      const secretName = selfServiceSecretName(store, action.action.entry);
+      return await needs.access.carryOut(store, secretName, action.action, surroundingsOf(store), signal);
+    }
+  }
+}
+
+async function applyObjects(needs: StoreNeeds, { store, objects }: Observed, signal: AbortSignal): Promise<void> {
+  for (const { which, manifest } of objects.due) await needs.owned.apply(needs.types[which], manifest, signal);
+  for (const which of objects.unwanted) await needs.owned.remove(needs.types[which], nameOf(store), signal);
+}
+
+/** A change of its annotations makes the kubelet look at a pod's volumes at once, and not within a minute. */
+async function tellPods(
+  { kube, podWatch }: StoreNeeds,
+  pods: readonly PodObject[],
+  { revision }: DataPlaneConfig,
+  signal: AbortSignal,
+): Promise<void> {
+  const patch = { metadata: { annotations: { [ANNOTATIONS.configRevision]: String(revision) } } };
+  for (const { metadata } of pods) {
+    const name = { namespace: metadata.namespace ?? "", name: metadata.name };
+    try {
+      podWatch.note(await kube.patch(RESOURCES.pods, name, patch, signal));
+    } catch (error) {
+      // One that went meanwhile has nothing to be told.
+      if (!isKubeError(error, "not-found")) throw error;
+    }
+  }
+}
+
+/** A pod that was told, or runs the configuration already, is left alone. */
+function isUntold(pod: PodObject, facts: StoreFacts["pods"], stored: StoredConfig): boolean {
+  const revision = stored.kind === "ours" ? stored.config?.revision : undefined;
+  if (revision === undefined || pod.metadata.deletionTimestamp !== undefined) return false;
+  if (pod.metadata.annotations?.[ANNOTATIONS.configRevision] === String(revision)) return false;
+  const runs = facts.find(({ name }) => name === pod.metadata.name)?.revision;
+  return runs !== undefined && runs < revision;
+}
+
+function isPremature(
+  { entries }: StoreNeeds,
+  stored: StoredConfig,
+  { store, pods }: StoreFacts,
+  buckets: readonly EncryptedBucket[],
+): boolean {
+  if (stored.kind === "taken" || stored.config !== undefined || pods.length === 0) return false;
+  const compiled = entries.ofStore(itemOf(store.metadata));
+  const rivals = holdersOf(buckets);
+  return buckets.some(({ metadata }) => !compiled.has(itemOf(metadata)) && !rivals.has(metadata.name));
+}
+
+async function sizeVerdict(stored: StoredConfig, config: DataPlaneConfig | undefined): Promise<Verdict | undefined> {
+  if (stored.kind === "taken" || config === undefined || config === stored.config) return undefined;
+  if (!(await isTooLarge(config))) return undefined;
+  const message = `${config.buckets.length} buckets are more than one store can be told of: put further ones into another EncryptedStore`;
+  return no("ConfigurationApplied", "TooManyBuckets", message);
+}
+
+function bucketsOf({ buckets }: StoreNeeds, { metadata: { namespace = "", name } }: EncryptedStore): EncryptedBucket[] {
+  return buckets.inNamespace(namespace).filter((bucket) => storeNameOf(bucket) === name);
+}
+
+/** So that a change of one of them is noticed. */
+function rememberSecrets({ references }: StoreNeeds, store: EncryptedStore): void {
+  const { namespace = "" } = store.metadata;
+  const access = (store.spec.selfService?.access ?? []).map(({ name }) => selfServiceSecretName(store, name));
+  const names = [storeConfigName(store.metadata.name), ...access];
+  references.set(
+    itemOf(store.metadata),
+    names.map((name) => `Secret/${namespace}/${name}`),
+  );
+}
+
+/** Over what is there now: this pass has written the status itself. */
+async function keepFinalizers(needs: StoreNeeds, { store, users }: Observed, signal: AbortSignal): Promise<void> {
+  const now = needs.stores.find(storeName(store));
+  const wanted = now === undefined ? undefined : inUseFinalizers(now, users);
+  if (now === undefined || wanted === undefined) return;
+  const written = await setFinalizers(needs.kube, RESOURCES.encryptedStores, now, wanted, signal);
+  if (written !== undefined) needs.stores.note(written);
+}
+
+function surroundingsOf(store: EncryptedStore): AccessSurroundings {
+  const { s3, rest } = storeUrls(storeName(store));
+  return { s3Url: s3, restUrl: rest, bucketName: undefined };
+}
+
+function storeName({ metadata: { namespace = "", name } }: EncryptedStore): ResourceName {
+  return { namespace, name };
+}
+
+function nameOf({ metadata: { namespace = "", name } }: EncryptedStore): ResourceName {
+  return { namespace, name: storeObjectName(name) };
+}

@@ -1,0 +1,151 @@
+// Looks at keys by using them, in the background, so that a KMS that does not answer holds up nobody: on an interval that
+// is never quite the same, at once when what opens the key has changed, and soon again while it fails.
+
+import type { KmsProvider } from "../../crds/kmsprovider.ts";
+import { durationMs } from "../../crds/units.ts";
+import { KmsError } from "../../kms/kms.ts";
+import { openKms, openVaultAdmin } from "../../kms/open.ts";
+import { type KmsOptions, printKmsOptions, type VaultOptions } from "../../kms/options.ts";
+import { probeKms } from "../../kms/probe.ts";
+import { type Clock, sleep } from "../clock.ts";
+import type { Probe } from "./plan.ts";
+
+/** What came of the last look. */
+export interface Look {
+  readonly probe: Probe;
+  /** Of probes, in a row. */
+  readonly failures: number;
+  /** Newest version, of a key that is not at hand; undefined: it could not be asked for. */
+  readonly version: string | undefined;
+}
+
+interface Seen extends Look {
+  /** The options that were tried, as text. */
+  readonly of: string;
+  readonly againAtMs: number;
+}
+
+/** How long a pass waits for the first look. */
+const PATIENCE_MS = 1500;
+/** Between two looks while they fail and are not yet told as an outage. */
+const RETRY_MS = 1000;
+
+export class Looks {
+  readonly #clock: Clock;
+  readonly #done: (item: string) => void;
+  readonly #signal: AbortSignal;
+  readonly #seen = new Map<string, Seen>();
+  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #broken = new Map<string, unknown>();
+
+  /** `done` is told when a look has brought something; every look ends with the signal. */
+  constructor(clock: Clock, done: (item: string) => void, signal: AbortSignal) {
+    this.#clock = clock;
+    this.#done = done;
+    this.#signal = signal;
+  }
+
+  /** What is known of these options; undefined: nothing yet. A look that is due begins. */
+  async look(item: string, provider: KmsProvider, options: KmsOptions): Promise<Look | undefined> {
+    const of = JSON.stringify(printKmsOptions(options));
+    const known = this.#seen.get(item);
+    const isNew = known?.of !== of;
+    const isDue = isNew || known.againAtMs <= this.#clock.monotonicMs();
+    if (isDue && !this.#underWay.has(item)) {
+      const look = this.#begin(item, provider, options, of);
+      this.#underWay.set(item, look);
+      if (isNew) await Promise.race([look, sleep(PATIENCE_MS, this.#clock, this.#signal)]);
+    }
+    if (this.#broken.has(item)) {
+      const error = this.#broken.get(item);
+      this.#broken.delete(item);
+      throw error;
+    }
+    const last = this.#seen.get(item);
+    return last?.of === of ? last : undefined;
+  }
+
+  /** How long until the next look is due. */
+  dueInMs(item: string): number | undefined {
+    const seen = this.#seen.get(item);
+    return seen === undefined ? undefined : Math.max(0, seen.againAtMs - this.#clock.monotonicMs());
+  }
+
+  /** The next pass looks, whatever the interval. */
+  hurry(item: string): void {
+    const seen = this.#seen.get(item);
+    if (seen !== undefined) this.#seen.set(item, { ...seen, againAtMs: 0 });
+  }
+
+  /** A version that a rotation made, before the next look sees it. */
+  noteVersion(item: string, version: string): void {
+    const seen = this.#seen.get(item);
+    if (seen !== undefined) this.#seen.set(item, { ...seen, version });
+  }
+
+  forget(item: string): void {
+    this.#seen.delete(item);
+    this.#broken.delete(item);
+  }
+
+  async ended(): Promise<void> {
+    await Promise.all(this.#underWay.values());
+  }
+
+  /** Never rejects: what no KMS said is kept for the next pass to fail with. */
+  async #begin(item: string, provider: KmsProvider, options: KmsOptions, of: string): Promise<void> {
+    try {
+      const { interval, timeout, failureThreshold } = provider.spec.healthCheck;
+      const timeoutMs = durationMs(timeout);
+      const before = this.#seen.get(item);
+      const { version, probe } = await describeAndTry(options, timeoutMs, this.#signal);
+      const failures = probe?.outcome === "same" ? 0 : (before?.of === of ? before.failures : 0) + 1;
+      const isFailing = failures > 0 && failures < failureThreshold;
+      const jitteredMs = durationMs(interval) * (0.9 + this.#clock.random() / 10);
+      const waitMs = isFailing ? Math.min(RETRY_MS, timeoutMs) : jitteredMs;
+      this.#seen.set(item, { of, version, probe, failures, againAtMs: this.#clock.monotonicMs() + waitMs });
+    } catch (error) {
+      if (!this.#signal.aborted) this.#broken.set(item, error);
+    } finally {
+      this.#underWay.delete(item);
+    }
+    if (!this.#signal.aborted) this.#done(item);
+  }
+}
+
+async function describeAndTry(options: KmsOptions, timeoutMs: number, signal: AbortSignal) {
+  if (options.type !== "Vault") return { version: undefined, probe: await tryKey(options, timeoutMs, signal) };
+  return await describeAndTryVault(options, timeoutMs, signal);
+}
+
+async function describeAndTryVault(
+  options: VaultOptions,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<{ readonly version: string | undefined; readonly probe: Probe }> {
+  const admin = await openVaultAdmin(options, { timeoutMs });
+  try {
+    const { version } = await admin.describe(signal);
+    return { version, probe: await tryKey(options, timeoutMs, signal) };
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error;
+    return { version: undefined, probe: { outcome: "failed", code: error.code, message: error.message } };
+  } finally {
+    await admin.close();
+  }
+}
+
+/** One real wrap and unwrap. Rejects only with what no KMS said. */
+async function tryKey(options: KmsOptions, timeoutMs: number, signal: AbortSignal): Promise<Probe> {
+  try {
+    const kms = await openKms(options, { timeoutMs, negativeTtlMs: 0, observe: () => {} }, signal);
+    try {
+      return { outcome: await probeKms(kms, signal) };
+    } finally {
+      await kms.close();
+    }
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error;
+    return { outcome: "failed", code: error.code, message: error.message };
+  }
+}

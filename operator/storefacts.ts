@@ -1,0 +1,61 @@
+// A store as its buckets see it: what its configuration has of them, what its pods say, and how long they have said
+// nothing.
+
+import type { EncryptedStore } from "../crds/encryptedstore.ts";
+import type { BucketEntry, DataPlaneConfig } from "../dataplane/config/config.ts";
+import { conditionOf } from "./conditions.ts";
+import { itemOf } from "./controller.ts";
+import type { ResourceName } from "./kind.ts";
+import type { ScopedWatch } from "./kube/scopedwatch.ts";
+import type { StoreConfigs } from "./storeconfigs.ts";
+import type { StoreFacts as PodsSay, StorePods } from "./storepods.ts";
+
+export interface StoreFacts extends PodsSay {
+  readonly store: EncryptedStore;
+  readonly config: DataPlaneConfig | undefined;
+  /** Made a moment ago, and no pod of it has been ready yet: no outage. */
+  readonly isStarting: boolean;
+}
+
+export interface StoreFactsNeeds {
+  readonly stores: ScopedWatch<EncryptedStore>;
+  readonly configs: StoreConfigs;
+  readonly pods: StorePods;
+}
+
+/** A new volume, an image that is pulled: how long a start may take before it is told as an outage. */
+const START_MS = 3 * 60_000;
+
+/** undefined: there is no such store. */
+export async function factsOfStore(
+  { stores, configs, pods }: StoreFactsNeeds,
+  name: ResourceName,
+  now: Date,
+  signal: AbortSignal,
+): Promise<StoreFacts | undefined> {
+  const store = stores.find(name);
+  if (store === undefined) return undefined;
+  const stored = await configs.find(store, signal);
+  const said = pods.facts(itemOf(name));
+  const ageMs = now.getTime() - Date.parse(store.metadata.creationTimestamp ?? "");
+  const wasAvailable = conditionOf(store.status.conditions, "Available")?.status === "True";
+  return {
+    ...said,
+    store,
+    config: stored.kind === "ours" ? stored.config : undefined,
+    isStarting: !said.wasReady && !wasAvailable && ageMs < START_MS,
+  };
+}
+
+const byResource = new WeakMap<DataPlaneConfig, ReadonlyMap<string, BucketEntry>>();
+
+/** The entry that came from a resource, found without a walk: configurations have many. */
+export function entryOf(config: DataPlaneConfig | undefined, resource: string): BucketEntry | undefined {
+  if (config === undefined) return undefined;
+  let entries = byResource.get(config);
+  if (entries === undefined) {
+    entries = new Map(config.buckets.map((entry) => [entry.resource, entry]));
+    byResource.set(config, entries);
+  }
+  return entries.get(resource);
+}

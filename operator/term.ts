@@ -1,0 +1,179 @@
+// One term as leader: everything is made here, given what it needs, and ends with the lease. Wiring only; who looks again
+// when something has changed is routing.ts's.
+
+import { Access } from "./access.ts";
+import type { Clock } from "./clock.ts";
+import type { Config } from "./config.ts";
+import { runController } from "./controller.ts";
+import { createBucketController } from "./encryptedbucket/reconcile.ts";
+import { PLACES, storeUrls } from "./encryptedstore/manifests.ts";
+import { createStoreController } from "./encryptedstore/reconcile.ts";
+import { Entries } from "./entries.ts";
+import type { Notice, ResourceName } from "./kind.ts";
+import { createLooks, createProviderController } from "./kmsprovider/reconcile.ts";
+import type { Kube } from "./kube/client.ts";
+import { createEvents } from "./kube/events.ts";
+import { fenced } from "./kube/fence.ts";
+import type { Leadership } from "./kube/lease.ts";
+import { NamedReader } from "./kube/namedreader.ts";
+import { OwnedObjects } from "./kube/ownedobjects.ts";
+import { createReferences } from "./kube/references.ts";
+import type { ReflectorProblem } from "./kube/reflector.ts";
+import { type KubeObject, RESOURCES } from "./kube/resources.ts";
+import type { Log } from "./log.ts";
+import { Materials } from "./materials.ts";
+import { createPendings } from "./pendings.ts";
+import type { Pods } from "./pods.ts";
+import { WorkQueue } from "./queue.ts";
+import { podsOfStore, type Routing, route } from "./routing.ts";
+import { StoreConfigs } from "./storeconfigs.ts";
+import { StorePods } from "./storepods.ts";
+import { Tokens } from "./tokens.ts";
+import { createWatches, openWatches, type Watches, watchesEnded } from "./watches.ts";
+
+export interface TermNeeds {
+  readonly kube: Kube;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly pods: Pods;
+}
+
+/** Passes at a time of each kind. */
+const WORKERS = { providers: 8, buckets: 8, stores: 4 } as const;
+
+/** Runs until the lease is lost, and resolves when nothing of it runs any more. */
+export async function runTerm(needs: TermNeeds, leadership: Leadership): Promise<void> {
+  const { config, clock, log } = needs;
+  const { signal } = leadership;
+  const parts = makeParts({ ...needs, kube: fenced(needs.kube, leadership) }, signal);
+  const { watches, queues, looks, storePods, events, tokens } = parts;
+  const controllers = makeControllers(parts, config, leadership);
+  try {
+    await openWatches(watches, config.watchNamespaces, signal);
+    log.info("all is known; work begins", {
+      providers: watches.providers.all().length,
+      buckets: watches.buckets.all().length,
+    });
+    await Promise.all([
+      runController(controllers.providers, { queue: queues.providers, clock, workers: WORKERS.providers }, signal),
+      runController(controllers.buckets, { queue: queues.buckets, clock, workers: WORKERS.buckets }, signal),
+      runController(controllers.stores, { queue: queues.stores, clock, workers: WORKERS.stores }, signal),
+    ]);
+  } catch (error) {
+    // The signal's own reason is how a term ends.
+    if (!signal.aborted) throw error;
+  } finally {
+    for (const queue of Object.values(queues)) queue.close();
+    await Promise.all([watchesEnded(watches), storePods.ended(), looks.ended(), events.flush()]);
+    await tokens.close();
+  }
+}
+
+type Parts = ReturnType<typeof makeParts>;
+
+/** What the controllers share. */
+function makeParts({ kube, config, clock, log, pods }: TermNeeds, signal: AbortSignal) {
+  const report = ({ doing, plural, error }: ReflectorProblem) =>
+    log.warn(`${doing} ${plural} failed, and is tried again`, { error });
+  const watches = createWatches({ kube, clock, report }, signal);
+  const secrets = new NamedReader(kube, RESOURCES.secrets, watches.secrets);
+  const queues = { providers: new WorkQueue(clock), buckets: new WorkQueue(clock), stores: new WorkQueue(clock) };
+  const references = { providers: createReferences(), buckets: createReferences(), stores: createReferences() };
+  const materials = new Materials();
+  const pendings = createPendings();
+  const storePods: StorePods = new StorePods(
+    {
+      pods,
+      clock,
+      list: (store) => podsOfStore(watches, store),
+      isPending: pendings.isPending,
+      changed(store) {
+        queues.stores.add(store);
+        routing.bucketsOf(store);
+      },
+    },
+    signal,
+  );
+  const routing: Routing = route({ watches, queues, references, materials, storePods });
+  const events = createEvents({
+    kube,
+    clock,
+    instance: config.podName,
+    signal,
+    report: (error) => log.warn("an event could not be written", { error }),
+  });
+  return {
+    kube,
+    clock,
+    watches,
+    secrets,
+    configMaps: new NamedReader(kube, RESOURCES.configMaps, watches.configMaps),
+    queues,
+    references,
+    materials,
+    entries: new Entries(),
+    configs: new StoreConfigs(kube, secrets),
+    access: new Access(kube, secrets),
+    tokens: new Tokens(kube, clock),
+    looks: createLooks(clock, (provider) => queues.providers.add(provider), signal),
+    pendings,
+    storePods,
+    routing,
+    events,
+    tell(about: KubeObject, notice: Notice) {
+      const { namespace = "", name } = about.metadata;
+      log.info(notice.message, { kind: about.kind, namespace, name, reason: notice.reason });
+      events.tell(about, notice);
+    },
+    failed(name: ResourceName, error: unknown) {
+      log.warn("a pass failed, and is tried again", { ...name, error });
+    },
+  };
+}
+
+function makeControllers(parts: Parts, config: Config, leadership: Leadership) {
+  const { kube, watches, references, routing, storePods, pendings, tokens } = parts;
+  const { providers, buckets, stores } = watches;
+  const common = { ...parts, providers, buckets, stores, pods: storePods };
+  return {
+    providers: createProviderController({
+      ...common,
+      references: references.providers,
+      podTokenPath: `${PLACES.vaultToken}/${PLACES.vaultTokenFile}`,
+      tokenFile: async (serviceAccount, audience, signal) => await tokens.file(serviceAccount, audience, signal),
+      remainingMs: leadership.remainingMs,
+    }),
+    buckets: createBucketController({
+      ...common,
+      references: references.buckets,
+      urlsOf: storeUrls,
+      join: routing.join,
+    }),
+    stores: createStoreController({
+      ...common,
+      references: references.stores,
+      podWatch: watches.pods,
+      podsOf: (store) => podsOfStore(watches, store),
+      types: typesOf(watches),
+      owned: new OwnedObjects(kube),
+      around: { image: config.image, operatorNamespace: config.namespace },
+      written(store, { revision }) {
+        pendings.written(store, revision);
+        storePods.poke(store);
+        routing.bucketsOf(store);
+      },
+    }),
+  };
+}
+
+function typesOf(watches: Watches) {
+  return {
+    serviceAccount: { type: RESOURCES.serviceAccounts, watch: watches.serviceAccounts },
+    volumeClaim: { type: RESOURCES.volumeClaims, watch: watches.volumeClaims },
+    service: { type: RESOURCES.services, watch: watches.services },
+    networkPolicy: { type: RESOURCES.networkPolicies, watch: watches.networkPolicies },
+    disruptionBudget: { type: RESOURCES.disruptionBudgets, watch: watches.disruptionBudgets },
+    statefulSet: { type: RESOURCES.statefulSets, watch: watches.statefulSets },
+  };
+}

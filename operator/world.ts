@@ -1,0 +1,88 @@
+// What tests of the whole operator have around them: the program itself as a process, behind a proxy that breaks things,
+// a namespace whose pods are real data planes, and words for what they wait for.
+
+import type { Condition } from "../crds/kind.ts";
+import type { ConditionType } from "../crds/reasons.ts";
+import { freshNamespace, sharedApiServer } from "../e2e/cluster/apiserver.ts";
+import { startTestNode, type TestNode } from "../e2e/cluster/node.ts";
+import { type RunningOperator, startOperator } from "../e2e/cluster/operator.ts";
+import { systemClock } from "./clock.ts";
+import { conditionOf } from "./conditions.ts";
+import { createKube, type Kube } from "./kube/client.ts";
+import { openConnection } from "./kube/connection.ts";
+import type { KubeObject, ResourceType } from "./kube/resources.ts";
+import { eventually } from "./kube/world.ts";
+
+export interface OperatorWorld {
+  readonly namespace: string;
+  /** What somebody else does: past the operator's proxy. */
+  readonly kube: Kube;
+  readonly node: TestNode;
+  readonly operator: RunningOperator;
+  apply(type: ResourceType<KubeObject>, name: string, spec: object, metadata?: object): Promise<void>;
+  find<Shape extends KubeObject>(type: ResourceType<Shape>, name: string): Promise<Shape | undefined>;
+  /** Resolves once `holds`, and fails with what it was last. */
+  until<Shape extends KubeObject>(
+    type: ResourceType<Shape>,
+    name: string,
+    holds: (object: Shape) => boolean,
+    withinMs?: number,
+  ): Promise<Shape>;
+  untilReady(type: ResourceType<KubeObject>, name: string, withinMs?: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+const never = new AbortController().signal;
+
+export async function createOperatorWorld(what: string): Promise<OperatorWorld> {
+  const access = sharedApiServer();
+  const namespace = await freshNamespace(access, what);
+  const connection = openConnection(access.kubeconfig);
+  const kube = createKube(connection, systemClock);
+  const node = await startTestNode(access, namespace);
+  const operator = await startOperator(namespace);
+
+  async function find<Shape extends KubeObject>(type: ResourceType<Shape>, name: string) {
+    return await kube.read(type, { namespace, name }, never);
+  }
+
+  const world: OperatorWorld = {
+    namespace,
+    kube,
+    node,
+    operator,
+    async apply(type, name, spec, metadata = {}) {
+      const object = { apiVersion: type.apiVersion, kind: type.kind, metadata: { namespace, name, ...metadata }, spec };
+      await kube.apply(type, object, { force: true }, never);
+    },
+    find,
+    async until(type, name, holds, withinMs) {
+      const found = await eventually(
+        async () => await find(type, name),
+        (object) => object !== undefined && holds(object),
+        withinMs,
+      ).catch((error: unknown) => {
+        throw new Error(`${String(error)}\n${operator.printed()}`);
+      });
+      return found as NonNullable<typeof found>;
+    },
+    async untilReady(type, name, withinMs) {
+      await world.until(type, name, (object) => isTrue(object, "Ready"), withinMs);
+    },
+    async close() {
+      await operator.stop();
+      await node.close();
+      connection.close();
+    },
+  };
+  return world;
+}
+
+export function isTrue(object: KubeObject, type: ConditionType): boolean {
+  return conditionIn(object, type)?.status === "True";
+}
+
+export function conditionIn(object: KubeObject, type: ConditionType): Condition | undefined {
+  const { status } = object as KubeObject & { readonly status?: { readonly conditions?: readonly Condition[] } };
+  return conditionOf(status?.conditions, type);
+}

@@ -1,0 +1,122 @@
+// The operator's part of the table: what decides, what looks and acts in a cluster, and `npm start`.
+
+import type { Room } from "./room.ts";
+
+const PLAIN_BUILTINS = ["node:crypto"];
+const KINDS = ["kmsprovider", "encryptedbucket", "encryptedstore"];
+
+export const OPERATOR_ROOMS: readonly Room[] = [
+  {
+    // What decides in the operator. Pure: no client, file system, clock or randomness of its own.
+    name: "operator, pure",
+    files:
+      /^operator\/(compile\/|(accesssecret|conditions|inuse|kind|manifest|rollout)\.|\w+\/(deletion|plan|manifests|rotation|schedule)\.)/,
+    imports: [
+      "crds/",
+      "kms/options.ts",
+      "kms/kms.ts",
+      "kms/ring.ts",
+      "dataplane/config/config.ts",
+      "dataplane/admin/api.ts",
+    ],
+    doors: {
+      "operator/compile/compile.ts": "the door",
+      "operator/conditions.ts": "conditions are the language of every status",
+      "operator/kind.ts": "what a kind is: observe, plan, act",
+      "operator/manifest.ts": "what every object that is made has",
+      "operator/accesssecret.ts": "the Secret of credentials, of buckets and stores alike",
+      "operator/inuse.ts": "what holds a resource while others name it",
+      "operator/encryptedstore/manifests.ts": "where a store is reached, and where its pods find things",
+      "operator/rollout.ts": "what pods have loaded, as plans see it",
+      "operator/kmsprovider/plan.ts": "a kind's plan is its door",
+      "operator/encryptedbucket/plan.ts": "a kind's plan is its door",
+      "operator/encryptedstore/plan.ts": "a kind's plan is its door",
+      "operator/encryptedbucket/deletion.ts": "a second plan of its kind: what becomes of the objects",
+      "operator/kmsprovider/manifests.ts": "a kind's manifests are for its controller",
+    },
+    packages: ["croner"],
+    builtins: PLAIN_BUILTINS,
+  },
+  {
+    name: "operator/local/",
+    files: /^operator\/local\//,
+    imports: ["crds/", "kms/", "operator, pure", "operator/pods.ts", "dataplane/config/config.ts"],
+    doors: {},
+    packages: ["yaml"],
+  },
+  {
+    name: "operator/pods.ts",
+    files: /^operator\/pods\./,
+    imports: ["crds/", "operator, pure", "dataplane/config/config.ts", "dataplane/admin/api.ts"],
+    doors: { "operator/pods.ts": "one question a pod, whoever wants to know" },
+    packages: [],
+  },
+  {
+    // Time, and what waits: knows neither kinds nor the API server.
+    name: "operator, time",
+    files: /^operator\/(clock|manualclock|backoff|queue)\./,
+    imports: [],
+    doors: "all",
+    packages: [],
+  },
+  {
+    // The one room that talks to the API server, so that what it is asked can be read in one place.
+    name: "operator/kube/",
+    files: /^operator\/kube\//,
+    imports: ["crds/", "operator, time"],
+    doors: "all",
+    packages: ["@kubernetes/client-node"],
+  },
+  ...KINDS.map((kind) => ({
+    // Observes and acts for one kind; what it decides is pure, and no kind knows another.
+    name: `operator/${kind}/`,
+    files: new RegExp(`^operator/${kind}/`),
+    imports: [
+      "crds/",
+      "kms/",
+      "operator, pure",
+      "operator, time",
+      "operator/pods.ts",
+      "operator/kube/",
+      "operator/",
+      "dataplane/config/config.ts",
+    ],
+    doors: { [`operator/${kind}/reconcile.ts`]: "a kind's controller is its door" },
+    packages: [],
+  })),
+  {
+    // What the kinds of a cluster have in common, and who looks again when something has changed.
+    name: "operator/",
+    files:
+      /^operator\/(access|config|controller|entries|health|log|materials|pendings|storeconfigs|storefacts|storepods|tokens|watches)\./,
+    imports: [
+      "crds/",
+      "kms/options.ts",
+      "operator, pure",
+      "operator, time",
+      "operator/pods.ts",
+      "operator/kube/",
+      "dataplane/config/config.ts",
+    ],
+    doors: "all",
+    packages: [],
+  },
+  {
+    name: "operator/main.ts",
+    files: /^operator\/(main|term|routing|uninstall|world)\./,
+    imports: [
+      "crds/",
+      "operator, pure",
+      "operator, time",
+      "operator/pods.ts",
+      "operator/kube/",
+      "operator/",
+      "operator/kmsprovider/",
+      "operator/encryptedbucket/",
+      "operator/encryptedstore/",
+      "dataplane/config/config.ts",
+    ],
+    doors: {},
+    packages: [],
+  },
+];
