@@ -20,6 +20,9 @@ export interface Call {
   /** Plaintext bytes moved so far: written by the body loop, read by /operations. */
   doneBytes: number;
   totalBytes: number | undefined;
+  /** Sets memory aside for so many bytes of an answer, of which the call holds but a part at once; until the call ends.
+   *  Throws SlowDown where there is none left. A job has no need to ask. */
+  reserve?(bytes: number): void;
 }
 
 /** The name that log and audit line give a principal: never a secret. */

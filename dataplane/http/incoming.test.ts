@@ -13,12 +13,11 @@ const TURN_BYTES_MAX = (128 + 64) * 1024;
 async function receive(read: (sent: AsyncIterable<Uint8Array>) => Promise<void>): Promise<void> {
   const done = Promise.withResolvers<void>();
   const server = createServer({ highWaterMark: 64 * 1024 }, (head: IncomingMessage, answer: ServerResponse) => {
-    const incoming = createIncoming(
-      head,
-      answer,
-      () => BODY_BYTES,
-      () => undefined,
-    );
+    const incoming = createIncoming(head, answer, {
+      bytesMax: () => BODY_BYTES,
+      refuse: () => undefined,
+      onWhole: () => undefined,
+    });
     read(incoming.sent).then(() => {
       answer.end();
       done.resolve();

@@ -31,14 +31,16 @@ export function announcesBody(head: IncomingMessage): boolean {
   return length !== undefined && length !== "0";
 }
 
-/** `onWhole` is called once the whole body has come. */
-export function createIncoming(
-  head: IncomingMessage,
-  answer: ServerResponse,
-  bytesMax: () => number,
-  onWhole: () => void,
-): Incoming {
-  return new RequestBody(head, answer, bytesMax, onWhole);
+export interface IncomingPorts {
+  readonly bytesMax: () => number;
+  /** Asked before anything of the body is read, with its announced length: why it cannot be taken now. */
+  readonly refuse: (announcedBytes: number | undefined) => Failure | undefined;
+  /** Called once the whole body has come. */
+  readonly onWhole: () => void;
+}
+
+export function createIncoming(head: IncomingMessage, answer: ServerResponse, ports: IncomingPorts): Incoming {
+  return new RequestBody(head, answer, ports);
 }
 
 interface Waiter {
@@ -51,8 +53,7 @@ const DONE: IteratorResult<Uint8Array> = { done: true, value: undefined };
 class RequestBody implements Incoming {
   readonly #head: IncomingMessage;
   readonly #answer: ServerResponse;
-  readonly #bytesMax: () => number;
-  readonly #onWhole: () => void;
+  readonly #ports: IncomingPorts;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   #turnBytes = 0;
@@ -64,11 +65,10 @@ class RequestBody implements Incoming {
   bytes = 0;
   waitingSinceMs: number | undefined;
 
-  constructor(head: IncomingMessage, answer: ServerResponse, bytesMax: () => number, onWhole: () => void) {
+  constructor(head: IncomingMessage, answer: ServerResponse, ports: IncomingPorts) {
     this.#head = head;
     this.#answer = answer;
-    this.#bytesMax = bytesMax;
-    this.#onWhole = onWhole;
+    this.#ports = ports;
   }
 
   readonly sent: Sent = {
@@ -120,15 +120,15 @@ class RequestBody implements Incoming {
 
   /** The announced length is judged here, behind all checks that need no body and before the client is told to send. */
   #begin(): Failure | undefined {
-    const length = this.#head.headers["content-length"];
-    if (length !== undefined && Number(length) > this.#bytesMax()) {
-      this.#failure = tooLarge(this.#bytesMax());
-      return this.#failure;
-    }
     if (!announcesBody(this.#head)) {
       this.#ended = true;
       return undefined;
     }
+    const announced = this.#head.headers["content-length"];
+    const bytes = announced === undefined ? undefined : Number(announced);
+    const bytesMax = this.#ports.bytesMax();
+    this.#failure = bytes !== undefined && bytes > bytesMax ? tooLarge(bytesMax) : this.#ports.refuse(bytes);
+    if (this.#failure !== undefined) return this.#failure;
     const expects = this.#head.headers.expect;
     if (expects !== undefined && /\b100-continue\b/i.test(expects) && !this.#answer.headersSent) {
       this.#answer.writeContinue();
@@ -143,7 +143,7 @@ class RequestBody implements Incoming {
     this.#head.on("data", (block: Uint8Array) => this.#take(block));
     this.#head.on("end", () => {
       this.#ended = true;
-      this.#onWhole();
+      this.#ports.onWhole();
       this.#settle()?.resolve(DONE);
     });
     const gone = (): void => this.fail(new Failure("ClientClosedRequest", "The client closed the connection"));
@@ -161,9 +161,9 @@ class RequestBody implements Incoming {
       return;
     }
     if (this.#failure !== undefined) return;
-    if (this.bytes > this.#bytesMax()) {
+    if (this.bytes > this.#ports.bytesMax()) {
       this.#pause();
-      this.fail(tooLarge(this.#bytesMax()));
+      this.fail(tooLarge(this.#ports.bytesMax()));
       return;
     }
     this.#countTurn(block.length);

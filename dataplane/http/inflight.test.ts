@@ -49,6 +49,13 @@ describe("what is in flight", () => {
     expect(inFlight.find("1", app, 1000)).toBeUndefined();
   });
 
+  test("sets no more memory aside than there is, and what is given back is there again", () => {
+    const inFlight = createInFlight(100);
+    expect([60, 41, 40, 1].map((bytes) => inFlight.reserve(bytes))).toEqual([true, false, true, false]);
+    inFlight.giveBack(60);
+    expect([61, 60].map((bytes) => inFlight.reserve(bytes))).toEqual([false, true]);
+  });
+
   test("tells progress as the body moves it, and the mean rate", () => {
     const inFlight = createInFlight();
     const one = call("1", app, { totalBytes: 4000 });

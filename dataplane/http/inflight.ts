@@ -1,6 +1,6 @@
 /**
  * The calls that are being served, of all listeners: what /operations shows, what the limit of concurrent requests
- * counts and what a drain waits for. An entry goes with its call.
+ * counts and what a drain waits for. An entry goes with its call. And the memory that their bodies may take together.
  */
 import type { Principal } from "../access/access.ts";
 import type { Call } from "../call.ts";
@@ -20,6 +20,9 @@ export interface Operation {
 
 export interface InFlight {
   readonly count: number;
+  /** Sets memory aside for a body, to be given back by who asked; false if there is not so much left. */
+  reserve(bytes: number): boolean;
+  giveBack(bytes: number): void;
   enter(call: Call): void;
   leave(call: Call): void;
   /** A principal sees its own calls, and the jobs on its bucket, on all if it may rotate keys; oldest first. */
@@ -28,9 +31,21 @@ export interface InFlight {
   find(id: string, viewer: Principal, nowMs: number): Operation | undefined;
 }
 
-export function createInFlight(): InFlight {
+/** Of all bodies that are on their way. Some 200 large ones in, or twice as many out, whatever their size. */
+const MEMORY_BYTES = 96 * 1024 * 1024;
+
+export function createInFlight(memoryBytes = MEMORY_BYTES): InFlight {
   const calls = new Map<string, Call>();
+  let leftBytes = memoryBytes;
   return {
+    reserve(bytes) {
+      if (bytes > leftBytes) return false;
+      leftBytes -= bytes;
+      return true;
+    },
+    giveBack(bytes) {
+      leftBytes += bytes;
+    },
     get count() {
       return calls.size;
     },

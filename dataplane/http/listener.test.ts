@@ -272,6 +272,75 @@ describe("a request", () => {
   });
 });
 
+/** Takes all memory that is left for bodies; gives it back when it is called. */
+function exhaust({ inFlight }: RecordedPorts<Target>): () => void {
+  let taken = 0;
+  for (let bytes = 2 ** 30; bytes >= 1; bytes /= 2) {
+    while (inFlight.reserve(bytes)) taken += bytes;
+  }
+  return () => inFlight.giveBack(taken);
+}
+
+describe("while bodies take all the memory that they may", () => {
+  test.each([
+    ["with a length", "Content-Length: 1000000"],
+    ["of unknown length", "Transfer-Encoding: chunked"],
+  ])("another %s is refused 503 with Retry-After, before any of it is read", async (_how, length) => {
+    const { port, ports } = await open({ ...protocolOf({ "/count": count }), fail: failWithRetry });
+    const giveBack = exhaust(ports);
+    const refused = rawClient(port);
+    refused.send(`PUT /count HTTP/1.1\r\n${HOST}${length}\r\nExpect: 100-continue\r\n\r\n`);
+    const text = await refused.closed();
+    expect(text).toMatch(/^HTTP\/1\.1 503 /);
+    expect(text).toMatch(/Retry-After: 1\r\n/);
+    expect(text).toContain("SlowDown");
+    expect(text).not.toContain("100 Continue");
+    giveBack();
+  });
+
+  test("an answer that asks for some is refused too, and one without a body is not", async () => {
+    const much: Handle = async (call, { answer }) => {
+      call.reserve?.(2 ** 30);
+      sendWhole(answer, 200, "text/plain", "much");
+    };
+    const { port, ports } = await open({ ...protocolOf({ "/much": much, "/hello": hello }), fail: failWithRetry });
+    const giveBack = exhaust(ports);
+    const client = rawClient(port);
+    client.send(`GET /much HTTP/1.1\r\n${HOST}\r\n`);
+    await client.until("SlowDown");
+    client.send(`GET /hello HTTP/1.1\r\n${HOST}\r\n`);
+    await client.until("hello");
+    giveBack();
+    client.send(`GET /much HTTP/1.1\r\n${HOST}\r\n`);
+    await client.until("much");
+    client.socket.destroy();
+  });
+
+  test("what a request had is there again once it is through, whatever came of it", async () => {
+    const fails: Handle = async (call, { body }) => {
+      call.reserve?.(2 ** 20);
+      await readAll(body);
+      throw new Failure("InternalError", "no");
+    };
+    const { port, ports } = await open(protocolOf({ "/count": count, "/fails": fails }));
+    const all = exhaust(ports);
+    all();
+    for (const path of ["/count", "/fails"]) {
+      const client = rawClient(port);
+      client.send(`PUT ${path} HTTP/1.1\r\n${HOST}Content-Length: 3\r\nConnection: close\r\n\r\nabc`);
+      await client.closed();
+    }
+    const cut = rawClient(port);
+    cut.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\na`);
+    await until(() => ports.inFlight.count === 1);
+    cut.socket.destroy();
+    await until(() => ports.lines.length === 3);
+    const before = ports.inFlight.reserve(96 * MIB);
+    expect(before).toBe(true);
+    ports.inFlight.giveBack(96 * MIB);
+  });
+});
+
 const failWithRetry: Protocol<Target>["fail"] = (_head, answer, failure) => {
   answer.setHeader("Retry-After", failure.retryAfterSeconds ?? 0);
   sendWhole(answer, failure.status, "text/plain", failure.code);

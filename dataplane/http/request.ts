@@ -61,6 +61,9 @@ export interface Running {
 /** Until a row says otherwise. */
 const IDLE_MS = 60_000;
 const RETRY_AFTER_SECONDS = 1;
+/** The most that a body takes of our memory: on its way in, queued, sealed and being written; on its way out. */
+const INCOMING_BYTES = 512 * 1024;
+const OUTGOING_BYTES = 256 * 1024;
 
 /** Serves one request; `onRunning` is told before anything else happens. Never rejects: resolves when answer and handler are through. */
 export function serveRequest<Target>(
@@ -85,6 +88,7 @@ class Request<Target> implements Running {
   #row: Row<Target> | undefined;
   #call: Call | undefined;
   #failure: Failure | undefined;
+  #reservedBytes = 0;
   readonly head: IncomingMessage;
   readonly answer: ServerResponse;
   readonly incoming: Incoming;
@@ -94,14 +98,14 @@ class Request<Target> implements Running {
     this.head = head;
     this.answer = answer;
     this.#keepAlive = answer.shouldKeepAlive;
-    this.incoming = createIncoming(
-      head,
-      answer,
-      () => this.#row?.bodyBytesMax ?? 0,
-      () => {
+    this.incoming = createIncoming(head, answer, {
+      bytesMax: () => this.#row?.bodyBytesMax ?? 0,
+      // A small one is held whole, in both its forms.
+      refuse: (bytes) => this.#reserve(Math.min(2 * (bytes ?? INCOMING_BYTES), INCOMING_BYTES)),
+      onWhole: () => {
         answer.shouldKeepAlive = this.#keepAlive;
       },
-    );
+    });
     // An answer that comes before the body was read ends the connection; the whole body gives it back.
     if (announcesBody(head)) answer.shouldKeepAlive = false;
     answer.strictContentLength = true;
@@ -132,6 +136,7 @@ class Request<Target> implements Running {
     }
     await this.#closed.promise;
     if (this.#call !== undefined) this.#ports.inFlight.leave(this.#call);
+    this.#ports.inFlight.giveBack(this.#reservedBytes);
     metrics.inFlight(-1);
     const milliseconds = performance.now() - this.#begun;
     const fields = this.#fields(milliseconds);
@@ -165,6 +170,10 @@ class Request<Target> implements Running {
         name: undefined,
         doneBytes: 0,
         totalBytes: undefined,
+        reserve: (bytes) => {
+          const failure = this.#reserve(Math.min(bytes, OUTGOING_BYTES));
+          if (failure !== undefined) throw failure;
+        },
       };
       this.#call = call;
       this.#ports.inFlight.enter(call);
@@ -187,6 +196,16 @@ class Request<Target> implements Running {
     if (inFlight.count >= settings.maxConcurrentRequests) {
       throw new Failure("SlowDown", "Too many requests are being served; try again later", { retryAfterSeconds });
     }
+  }
+
+  /** For one body; until the request is through. */
+  #reserve(bytes: number): Failure | undefined {
+    if (this.#ports.inFlight.reserve(bytes)) {
+      this.#reservedBytes += bytes;
+      return undefined;
+    }
+    const retryAfterSeconds = RETRY_AFTER_SECONDS;
+    return new Failure("SlowDown", "Too many bodies are on their way; try again later", { retryAfterSeconds });
   }
 
   async #fail(error: unknown): Promise<void> {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { localKey } from "../../kms/contract/localkey.ts";
+import { Failure } from "../failure.ts";
 import {
   bodyOf,
   callOf,
@@ -183,5 +184,33 @@ describe("conditions of a read", () => {
       expect(await codeOf(world.objects.head(callOf(world), PHOTO, wanted))).toBe(code);
       expect(await codeOf(world.objects.get(callOf(world), PHOTO, wanted))).toBe(code);
     }
+  });
+});
+
+describe("the memory of an answer", () => {
+  test("is asked for by the length of the range, before anything of the body is read", async () => {
+    const world = await createWorld(localKey());
+    await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(100_000)), putWanted());
+    const asked: number[] = [];
+    const call = { ...callOf(world), reserve: (bytes: number) => void asked.push(bytes) };
+    const reading = await world.objects.get(call, PHOTO, getWanted({ kind: "bytes", first: 10, last: 29 }));
+    await reading.close();
+    expect(asked).toEqual([20]);
+  });
+
+  test("that is not there refuses the read, and nothing is read", async () => {
+    const world = await createWorld(localKey());
+    await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(100_000)), putWanted());
+    let reads = 0;
+    const read = world.storage.read.bind(world.storage);
+    world.storage.read = (...wanted) => {
+      reads += 1;
+      return read(...wanted);
+    };
+    const refuse = (): void => {
+      throw new Failure("SlowDown", "no memory is left");
+    };
+    expect(await codeOf(world.objects.get({ ...callOf(world), reserve: refuse }, PHOTO, getWanted()))).toBe("SlowDown");
+    expect(reads).toBe(0);
   });
 });

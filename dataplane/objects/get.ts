@@ -78,6 +78,7 @@ async function beginOnce(
   const info = infoOf(ref, body.object.contents, body.object.bucketKey);
   judgeRead(wanted.conditions, info);
   const selection = select(wanted, info, body);
+  call.reserve?.(selection.toByte - selection.fromByte);
   const blocks = readPlaintext(room.storage, body, selection.fromByte, selection.toByte, call.signal);
   const begun = await blocks.next();
   call.totalBytes = selection.toByte - selection.fromByte;
