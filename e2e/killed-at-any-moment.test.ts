@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, it } from "vitest";
 import { BUCKET, DataPlane, withNewVersion } from "./dataplane.ts";
 import { Draw } from "./draw.ts";
+import { waitFor } from "./harness.ts";
 import { Load } from "./load.ts";
 import { misfits } from "./volume.ts";
 
@@ -16,6 +17,7 @@ const LOOK_AT_VOLUME_EACH = 10;
 const ROTATE_EACH = 3;
 /** Far more than it takes: a start whose time grows with what is stored would be found out. */
 const RESTART_MS_MAX = 10_000;
+const REWRAPPED_WITHIN_MS = 40_000;
 
 const planes: DataPlane[] = [];
 const failed = new AbortController();
@@ -36,6 +38,23 @@ function rotate(plane: DataPlane): void {
     rings: { ...wish.rings, local: next },
     buckets: { ...wish.buckets, [BUCKET]: { ...bucket, rewrapWish: `version ${next.keys.at(-1)?.version}` } },
   });
+}
+
+/** Once the last wish has been fulfilled nothing needs an older version of the KMS key: it starts again without them. */
+async function disableOldVersions(plane: DataPlane): Promise<void> {
+  const { wish } = plane;
+  const { rewrapWish } = wish.buckets[BUCKET] ?? {};
+  await waitFor("the rewrap", REWRAPPED_WITHIN_MS, async () => {
+    const answer = await fetch(`http://127.0.0.1:${plane.adminPort}/jobs`);
+    const { jobs } = (await answer.json()) as { jobs: readonly { wish: string; state: string }[] };
+    return jobs.some((job) => job.wish === rewrapWish && job.state === "done");
+  });
+  const ring = wish.rings["local"];
+  if (ring === undefined) throw new Error("The configuration has lost its ring");
+  const keys = ring.keys.map((key, at) => (at < ring.keys.length - 1 ? { ...key, state: "disabled" as const } : key));
+  await plane.kill();
+  plane.configure({ ...wish, revision: wish.revision + 1, rings: { local: { ...ring, keys } } });
+  await plane.start();
 }
 
 interface Survived {
@@ -81,6 +100,8 @@ async function survive(draw: Draw): Promise<Survived> {
     failed.signal.throwIfAborted();
     if (kill % LOOK_AT_VOLUME_EACH === 0) expect(misfits(plane.dataDir, false)).toEqual([]);
   }
+  await disableOldVersions(plane);
+  await load.verify();
   await plane.stop();
   expect(misfits(plane.dataDir, true)).toEqual([]);
   return { acknowledged: load.acknowledged, cutOff: load.cutOff, startMs };
