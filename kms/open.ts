@@ -67,7 +67,7 @@ const ATTEMPT_SHARE = 0.47;
 
 function limitsFor(
   options: KmsOptions,
-  { timeoutMs, answerWithinMs = 2 * timeoutMs, negativeTtlMs }: OpenKmsSettings,
+  { timeoutMs, answerWithinMs = 2 * timeoutMs, negativeTtlMs, attemptsMax }: OpenKmsSettings,
 ): ResilienceLimits {
   const totalTimeoutMs = Math.min(2 * timeoutMs, answerWithinMs);
   return {
@@ -75,6 +75,7 @@ function limitsFor(
     attemptTimeoutMs: totalTimeoutMs < 2 * timeoutMs ? Math.floor(ATTEMPT_SHARE * totalTimeoutMs) : timeoutMs,
     totalTimeoutMs,
     negativeTtlMs,
+    attemptsMax: attemptsMax ?? RESILIENCE_DEFAULTS.attemptsMax,
     // Nobody else is spared by asking ourselves more slowly.
     ...(options.type === "Local" ? { perSecondMax: Number.POSITIVE_INFINITY } : {}),
   };

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { createRing, printRing } from "../../kms/ring.ts";
+import { defaultSettings } from "../config/config.ts";
 import { Failure } from "../failure.ts";
 import { createListener, type Listener } from "../http/listener.ts";
 import { emptyConfig, rawClient, recordedPorts } from "../http/rawclient.ts";
@@ -213,6 +214,13 @@ describe("the admin listener", () => {
     const response = await ask("/metrics");
     expect(response.headers.get("content-type")).toMatch(/^text\/plain; version=/);
     expect(await response.text()).toContain("coffer_config_refused_total 1");
+  });
+
+  test("prints no metrics where the configuration says so", async () => {
+    const { ask, live } = await openAdmin();
+    const settings = { ...defaultSettings, metrics: { enabled: false } };
+    await live.offer(emptyConfig({ settings }), AbortSignal.timeout(5000));
+    expect((await ask("/metrics")).status).toBe(404);
   });
 
   test.each(["HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])("answers no %s", async (method) => {
