@@ -16,7 +16,7 @@ const STOP_LIMIT_MS = 40_000;
 const POLL_MS = 5;
 
 export const BUCKET = "photos";
-export const REGION = "local";
+const REGION = "local";
 
 export interface RingKey {
   readonly version: number;
@@ -70,7 +70,7 @@ export function withNewVersion(ring: Ring): Ring {
 }
 
 /** One provider `local`, and the bucket that all tests use. */
-export function firstWish(): Wish {
+function firstWish(): Wish {
   const bucket = { provider: "local", rewrapWish: "", minEpoch: 1, pair: newPair() };
   return { revision: 1, rings: { local: newRing() }, buckets: { [BUCKET]: bucket }, cacheTtlMs: 300_000 };
 }

@@ -68,7 +68,7 @@ export class Model {
 }
 
 /** As UTF-8, which is another order than that of JavaScript's text beyond U+FFFF. */
-export function byBytes(a: string, b: string): number {
+function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 

@@ -4,7 +4,7 @@
 import { createHash, createHmac } from "node:crypto";
 import type { Pair } from "./dataplane.ts";
 
-export const EMPTY_SHA256 = sha256("");
+const EMPTY_SHA256 = sha256("");
 const ALGORITHM = "AWS4-HMAC-SHA256";
 
 export interface Unsigned {
@@ -32,7 +32,7 @@ function hmac(key: Uint8Array | string, text: string): Buffer {
   return createHmac("sha256", key).update(text).digest();
 }
 
-export function timestampOf(at: Date): string {
+function timestampOf(at: Date): string {
   return at.toISOString().replace(/[-:]|\.\d{3}/g, "");
 }
 
