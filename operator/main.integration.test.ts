@@ -1,59 +1,63 @@
-// The whole operator against a real API server, with real data planes as its pods.
+// The whole operator against a real API server, with real data planes as its pods: from two resources to bytes and back.
 
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ACCESS_KEYS } from "../crds/names.ts";
 import { RESOURCES } from "./kube/resources.ts";
-import { createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
+import { conditionIn, createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
 
 let world: OperatorWorld;
 
-afterEach(async () => {
+beforeAll(async () => {
+  world = await createOperatorWorld("main");
+});
+
+afterAll(async () => {
   expect(world.operator.proxy.violations).toEqual([]);
   await world.close();
 });
 
-async function quickstart(): Promise<void> {
-  await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
-  await world.apply(RESOURCES.encryptedBuckets, "photos", {
-    encryption: { kmsProviderRef: { name: "local" } },
-    access: [{ name: "app", permissions: ["Read", "Write", "List", "Delete"] }],
-  });
-}
-
-async function credentials(name: string): Promise<Record<string, string>> {
-  const secret = await world.until(RESOURCES.secrets, name, ({ data }) => data !== undefined);
-  const entries = Object.entries(secret.data ?? {});
-  return Object.fromEntries(entries.map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]));
-}
-
-/** Over REST, at the pod. */
-async function rest(method: string, object: string, token: string, body?: string): Promise<Response> {
-  const address = world.node.addressOf("coffer-default-0");
-  const url = `http://${address}:8080/api/v1/buckets/photos/objects/${object}`;
-  return await fetch(url, {
-    method,
-    headers: { authorization: `Bearer ${token}` },
-    ...(body === undefined ? {} : { body }),
-  });
-}
-
 describe("the operator", () => {
   it("brings two resources to Ready, and objects go in and out with the credentials of the Secret", async () => {
-    world = await createOperatorWorld("quickstart");
-    await quickstart();
+    await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
+    await world.applyBucket("photos");
     await world.untilReady(RESOURCES.kmsProviders, "local", 30_000);
-    await world.untilReady(RESOURCES.encryptedBuckets, "photos", 60_000);
-    const keys = await credentials("photos-app");
+    await world.untilReady(RESOURCES.encryptedBuckets, "photos", 30_000);
+    await world.untilReady(RESOURCES.encryptedStores, "default", 30_000);
+    const keys = await world.secret("photos-app");
     expect(Object.keys(keys).sort()).toEqual(Object.values(ACCESS_KEYS).sort());
+    expect(keys[ACCESS_KEYS.s3Endpoint]).toBe(`http://coffer-default.${world.namespace}.svc:9000`);
     const token = keys[ACCESS_KEYS.token] ?? "";
-    expect((await rest("PUT", "hello.txt", token, "hello")).status).toBeLessThan(300);
-    expect(await (await rest("GET", "hello.txt", token)).text()).toBe("hello");
-  }, 120_000);
+    expect((await world.rest("PUT", "photos", "hello.txt", token, "hello")).status).toBeLessThan(300);
+    expect(await (await world.rest("GET", "photos", "hello.txt", token)).text()).toBe("hello");
+  });
 
-  it("rotates when keyGeneration rises, once, and the bucket follows", async () => {
-    world = await createOperatorWorld("rotation");
-    await quickstart();
-    await world.untilReady(RESOURCES.encryptedBuckets, "photos", 60_000);
+  it("tells in words what it found, and in Events what changed", async () => {
+    const provider = await world.until(RESOURCES.kmsProviders, "local", ({ status }) => status.usedBy?.buckets === 1);
+    expect(conditionIn(provider, "KeyUsable")?.message).toContain('Back up Secret "local-key-ring"');
+    expect(provider.status.observedGeneration).toBe(provider.metadata.generation);
+    const store = await world.until(RESOURCES.encryptedStores, "default", ({ status }) => status.buckets === 1);
+    expect(store.status).toMatchObject({ replicas: 1, readyReplicas: 1 });
+    expect(store.status.selector).toContain("app.kubernetes.io/instance=default");
+    const bucket = await world.until(RESOURCES.encryptedBuckets, "photos", (one) => isTrue(one, "RewrapComplete"));
+    expect(bucket.status).toMatchObject({ bucketName: "photos", store: "default", encryption: { keyVersion: "1" } });
+    expect(await world.events("photos")).toContain("Ready");
+    expect(await world.events("local")).toContain("Ready");
+  });
+
+  it("brings a second bucket to Ready without a restart, and moves no other's status", async () => {
+    const before = await world.until(RESOURCES.encryptedBuckets, "photos", (one) => isTrue(one, "Ready"));
+    const beganMs = performance.now();
+    await world.applyBucket("invoices", { encryption: { kmsProviderRef: { name: "local" }, keyMode: "Object" } });
+    await world.untilReady(RESOURCES.encryptedBuckets, "invoices", 10_000);
+    expect(performance.now() - beganMs).toBeLessThan(5000);
+    const after = await world.find(RESOURCES.encryptedBuckets, "photos");
+    expect(after?.metadata.resourceVersion).toBe(before.metadata.resourceVersion);
+    const token = (await world.secret("invoices-app"))[ACCESS_KEYS.token] ?? "";
+    expect((await world.rest("PUT", "invoices", "a", token, "a")).status).toBeLessThan(300);
+    expect((await world.rest("GET", "photos", "hello.txt", token)).status).toBe(403);
+  });
+
+  it("rotates when keyGeneration rises, once, and the buckets follow", async () => {
     await world.apply(RESOURCES.kmsProviders, "local", { type: "Local", keyRotation: { keyGeneration: 1 } });
     const provider = await world.until(
       RESOURCES.kmsProviders,
@@ -61,12 +65,31 @@ describe("the operator", () => {
       ({ status }) => status.key?.version === "2" && status.rotation === undefined,
     );
     expect(provider.status.key?.generation).toBe(1);
-    const bucket = await world.until(
-      RESOURCES.encryptedBuckets,
-      "photos",
-      (one) => one.status.encryption?.keyVersion === "2" && isTrue(one, "RewrapComplete"),
-      30_000,
-    );
-    expect(isTrue(bucket, "Ready")).toBe(true);
-  }, 120_000);
+    for (const name of ["photos", "invoices"]) {
+      const bucket = await world.until(
+        RESOURCES.encryptedBuckets,
+        name,
+        (one) => one.status.encryption?.keyVersion === "2" && isTrue(one, "RewrapComplete"),
+      );
+      expect(isTrue(bucket, "Ready")).toBe(true);
+    }
+    const token = (await world.secret("photos-app"))[ACCESS_KEYS.token] ?? "";
+    expect(await (await world.rest("GET", "photos", "hello.txt", token)).text()).toBe("hello");
+  });
+
+  it("adopts the counters of a resource that it sees for the first time", async () => {
+    await world.apply(RESOURCES.kmsProviders, "restored", { type: "Local", keyRotation: { keyGeneration: 7 } });
+    const provider = await world.until(RESOURCES.kmsProviders, "restored", (one) => isTrue(one, "Ready"));
+    expect(provider.status.key).toMatchObject({ version: "1", generation: 7 });
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect((await world.find(RESOURCES.kmsProviders, "restored"))?.status.key?.version).toBe("1");
+  });
+
+  it("writes nothing while nothing happens, but its lease", async () => {
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    const before = world.operator.proxy.seen.length;
+    await new Promise((resolve) => setTimeout(resolve, 8000));
+    const asked = world.operator.proxy.seen.slice(before).filter(({ path }) => !path.includes("/leases/"));
+    expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([]);
+  });
 });

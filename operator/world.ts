@@ -10,7 +10,7 @@ import { systemClock } from "./clock.ts";
 import { conditionOf } from "./conditions.ts";
 import { createKube, type Kube } from "./kube/client.ts";
 import { openConnection } from "./kube/connection.ts";
-import type { KubeObject, ResourceType } from "./kube/resources.ts";
+import { type KubeObject, RESOURCES, type ResourceType } from "./kube/resources.ts";
 import { eventually } from "./kube/world.ts";
 
 export interface OperatorWorld {
@@ -29,6 +29,16 @@ export interface OperatorWorld {
     withinMs?: number,
   ): Promise<Shape>;
   untilReady(type: ResourceType<KubeObject>, name: string, withinMs?: number): Promise<void>;
+  remove(type: ResourceType<KubeObject>, name: string): Promise<void>;
+  untilGone(type: ResourceType<KubeObject>, name: string, withinMs?: number): Promise<void>;
+  /** Applies an EncryptedBucket with one access entry "app", over what the spec says besides. */
+  applyBucket(name: string, spec?: object): Promise<void>;
+  /** The values of a Secret, once it has some. */
+  secret(name: string): Promise<Record<string, string>>;
+  /** Reasons of the Events about a resource. */
+  events(name: string): Promise<string[]>;
+  /** Over REST, at the pod of the store "default". */
+  rest(method: string, bucket: string, object: string, token: string, body?: string): Promise<Response>;
   close(): Promise<void>;
 }
 
@@ -68,6 +78,35 @@ export async function createOperatorWorld(what: string): Promise<OperatorWorld> 
     },
     async untilReady(type, name, withinMs) {
       await world.until(type, name, (object) => isTrue(object, "Ready"), withinMs);
+    },
+    async remove(type, name) {
+      await kube.remove(type, { namespace, name }, {}, never);
+    },
+    async untilGone(type, name, withinMs) {
+      await eventually(
+        async () => await find(type, name),
+        (object) => object === undefined,
+        withinMs,
+      );
+    },
+    async applyBucket(name, spec = {}) {
+      const access = [{ name: "app", permissions: ["Read", "Write", "List", "Delete"] }];
+      const encryption = { kmsProviderRef: { name: "local" } };
+      await world.apply(RESOURCES.encryptedBuckets, name, { encryption, access, ...spec });
+    },
+    async secret(name) {
+      const { data = {} } = await world.until(RESOURCES.secrets, name, (secret) => secret.data !== undefined);
+      const values = Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]);
+      return Object.fromEntries(values) as Record<string, string>;
+    },
+    async events(name) {
+      const page = await kube.page(RESOURCES.events, { namespace }, { limit: 500, after: undefined }, never);
+      return page.items.filter(({ regarding }) => regarding.name === name).map(({ reason }) => reason);
+    },
+    async rest(method, bucket, object, token, body) {
+      const url = `http://${node.addressOf("coffer-default-0")}:8080/api/v1/buckets/${bucket}/objects/${object}`;
+      const headers = { authorization: `Bearer ${token}` };
+      return await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
     },
     async close() {
       await operator.stop();
