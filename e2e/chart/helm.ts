@@ -127,17 +127,22 @@ export async function withValues(
 }
 
 export function parseObjects(text: string): Rendered[] {
-  return parseAllDocuments(text).flatMap((document) => {
-    if (document.errors.length > 0) throw new Error(`No YAML: ${document.errors[0]?.message}\n${String(document)}`);
+  const objects: Rendered[] = [];
+  for (const document of parseAllDocuments(text)) {
+    const [error] = document.errors;
+    if (error !== undefined) throw new Error(`No YAML: ${error.message}\n${text}`);
     const object = document.toJS() as (Rendered & { readonly items?: readonly Rendered[] }) | null;
-    if (object === null) return [];
-    if (object.kind !== "List") return [object];
-    const { annotations } = object.metadata;
-    return (object.items ?? []).map((item) => ({
-      ...item,
-      metadata: { ...item.metadata, annotations: { ...annotations, ...item.metadata.annotations } },
-    }));
-  });
+    if (object === null) continue;
+    if (object.kind === "List") objects.push(...(object.items ?? []).map((item) => itemOf(object, item)));
+    else objects.push(object);
+  }
+  return objects;
+}
+
+/** An item of a list has the list's annotations too: it is the list that is a hook. */
+function itemOf(list: Rendered, item: Rendered): Rendered {
+  const annotations = { ...list.metadata.annotations, ...item.metadata.annotations };
+  return { ...item, metadata: { ...item.metadata, annotations } };
 }
 
 async function described() {
