@@ -1,0 +1,210 @@
+// KmsProviders in a cluster: rings that are made, kept, lost and restored; what a spec refers to; who may go when.
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { FINALIZERS, RING_KEY } from "../crds/names.ts";
+import { createRing, printRing } from "../kms/ring.ts";
+import { RESOURCES } from "./kube/resources.ts";
+import { eventually } from "./kube/world.ts";
+import { conditionIn, createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
+
+const never = new AbortController().signal;
+let world: OperatorWorld;
+
+beforeAll(async () => {
+  world = await createOperatorWorld("keys");
+});
+
+afterAll(async () => {
+  expect(world.operator.proxy.violations).toEqual([]);
+  await world.close();
+});
+
+async function secretWith(name: string, data: Record<string, string>): Promise<void> {
+  const metadata = { namespace: world.namespace, name };
+  const values = Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")]);
+  const secret = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata,
+    data: Object.fromEntries(values) as Record<string, string>,
+  };
+  await world.kube.create(RESOURCES.secrets, secret, never);
+}
+
+function ringText(): string {
+  return JSON.stringify(printRing(createRing(new Date())));
+}
+
+async function untilReason(provider: string, type: "KeyUsable" | "CredentialsResolved", reason: string) {
+  return await world.until(RESOURCES.kmsProviders, provider, (one) => conditionIn(one, type)?.reason === reason);
+}
+
+describe("a key ring", () => {
+  it("is made once, is nobody's to collect, and outlives its provider", async () => {
+    await world.apply(RESOURCES.kmsProviders, "made", { type: "Local" });
+    await world.untilReady(RESOURCES.kmsProviders, "made", 30_000);
+    const secret = await world.find(RESOURCES.secrets, "made-key-ring");
+    expect(secret?.metadata.ownerReferences).toBeUndefined();
+    await world.remove(RESOURCES.kmsProviders, "made");
+    await world.untilGone(RESOURCES.kmsProviders, "made");
+    expect((await world.find(RESOURCES.secrets, "made-key-ring"))?.metadata.uid).toBe(secret?.metadata.uid);
+    await world.apply(RESOURCES.kmsProviders, "made", { type: "Local" });
+    await world.untilReady(RESOURCES.kmsProviders, "made");
+    const again = await world.find(RESOURCES.secrets, "made-key-ring");
+    expect(again?.data).toEqual(secret?.data);
+  });
+
+  it("that has gone is lost, never made again, and taken up when it is restored", async () => {
+    await world.apply(RESOURCES.kmsProviders, "lost", { type: "Local" });
+    await world.untilReady(RESOURCES.kmsProviders, "lost");
+    const secret = await world.find(RESOURCES.secrets, "lost-key-ring");
+    await world.remove(RESOURCES.secrets, "lost-key-ring");
+    const provider = await untilReason("lost", "KeyUsable", "KeyRingLost");
+    expect(conditionIn(provider, "KeyUsable")?.message).toContain('Secret "lost-key-ring" has gone');
+    expect(conditionIn(provider, "KeyUsable")?.message).toContain(provider.status.key?.id ?? "no id");
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(await world.find(RESOURCES.secrets, "lost-key-ring")).toBeUndefined();
+    const text = Buffer.from(secret?.data?.[RING_KEY] ?? "", "base64").toString("utf8");
+    await secretWith("lost-key-ring", { [RING_KEY]: text });
+    await world.untilReady(RESOURCES.kmsProviders, "lost");
+    expect(await world.events("lost")).toContain("KeyRingLost");
+  });
+
+  it("of another is not taken for the one that was lost", async () => {
+    await world.apply(RESOURCES.kmsProviders, "swapped", { type: "Local" });
+    await world.untilReady(RESOURCES.kmsProviders, "swapped");
+    const name = { namespace: world.namespace, name: "swapped-key-ring" };
+    const data = { [RING_KEY]: Buffer.from(ringText()).toString("base64") };
+    await world.kube.patch(RESOURCES.secrets, name, { data }, never);
+    await untilReason("swapped", "KeyUsable", "KeyRingLost");
+  });
+
+  it("that is spoiled says where, and nothing of what it holds", async () => {
+    await world.apply(RESOURCES.kmsProviders, "spoiled", { type: "Local" });
+    await world.untilReady(RESOURCES.kmsProviders, "spoiled");
+    const secret = await world.find(RESOURCES.secrets, "spoiled-key-ring");
+    const text = Buffer.from(secret?.data?.[RING_KEY] ?? "", "base64").toString("utf8");
+    const { keys } = JSON.parse(text) as { readonly keys: readonly { readonly key: string }[] };
+    const spoiled = text.replace('"format":"coffer-ring-1"', '"format":"other"');
+    const name = { namespace: world.namespace, name: "spoiled-key-ring" };
+    const data = { [RING_KEY]: Buffer.from(spoiled).toString("base64") };
+    await world.kube.patch(RESOURCES.secrets, name, { data }, never);
+    const provider = await untilReason("spoiled", "KeyUsable", "KeyRingInvalid");
+    expect(JSON.stringify(provider)).not.toContain(keys[0]?.key ?? "no key");
+    expect(world.operator.printed()).not.toContain(keys[0]?.key ?? "no key");
+  });
+
+  it("that a person keeps is read, never written, and its changes act", async () => {
+    await world.apply(RESOURCES.kmsProviders, "kept", {
+      type: "Local",
+      local: { keySecretRef: { name: "my-ring", key: "ring" } },
+    });
+    await untilReason("kept", "CredentialsResolved", "SecretNotFound");
+    await secretWith("my-ring", { other: "x" });
+    await untilReason("kept", "CredentialsResolved", "SecretKeyMissing");
+    const name = { namespace: world.namespace, name: "my-ring" };
+    const data = { ring: Buffer.from(ringText()).toString("base64") };
+    const beganMs = performance.now();
+    await world.kube.patch(RESOURCES.secrets, name, { data }, never);
+    await world.untilReady(RESOURCES.kmsProviders, "kept");
+    expect(performance.now() - beganMs).toBeLessThan(3000);
+    const before = await world.find(RESOURCES.secrets, "my-ring");
+    await world.apply(RESOURCES.kmsProviders, "kept", {
+      type: "Local",
+      local: { keySecretRef: { name: "my-ring", key: "ring" } },
+      keyRotation: { keyGeneration: 1 },
+    });
+    const provider = await world.until(
+      RESOURCES.kmsProviders,
+      "kept",
+      (one) => conditionIn(one, "RotationCurrent")?.reason === "RotationUnsupported",
+    );
+    expect(isTrue(provider, "Stalled")).toBe(true);
+    expect(isTrue(provider, "Ready")).toBe(true);
+    const after = await world.find(RESOURCES.secrets, "my-ring");
+    expect(after?.metadata.resourceVersion).toBe(before?.metadata.resourceVersion);
+  });
+});
+
+describe("a KmsProvider", () => {
+  it("in use waits for its buckets, and says for which", async () => {
+    await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
+    await world.applyBucket("user");
+    await world.untilReady(RESOURCES.encryptedBuckets, "user", 30_000);
+    await world.until(
+      RESOURCES.kmsProviders,
+      "local",
+      (one) => one.metadata.finalizers?.includes(FINALIZERS.inUse) === true,
+    );
+    await world.remove(RESOURCES.kmsProviders, "local");
+    const provider = await world.until(RESOURCES.kmsProviders, "local", (one) => isTrue(one, "DeletionBlocked"));
+    expect(conditionIn(provider, "DeletionBlocked")).toMatchObject({ reason: "InUse" });
+    expect(conditionIn(provider, "DeletionBlocked")?.message).toContain('EncryptedBucket "user"');
+    expect(isTrue(provider, "Ready")).toBe(true);
+    await world.remove(RESOURCES.encryptedBuckets, "user");
+    await world.untilGone(RESOURCES.kmsProviders, "local");
+  });
+
+  it("that nobody uses goes at once", async () => {
+    await world.apply(RESOURCES.kmsProviders, "idle", { type: "Local" });
+    await world.untilReady(RESOURCES.kmsProviders, "idle");
+    expect((await world.find(RESOURCES.kmsProviders, "idle"))?.metadata.finalizers ?? []).toEqual([]);
+    await world.remove(RESOURCES.kmsProviders, "idle");
+    await world.untilGone(RESOURCES.kmsProviders, "idle");
+  });
+
+  it("is looked at again when somebody asks for it", async () => {
+    await world.apply(RESOURCES.kmsProviders, "asked", { type: "Local" });
+    await world.untilReady(RESOURCES.kmsProviders, "asked");
+    const annotations = { "coffer.dev/reconcile-requested-at": "now" };
+    await world.apply(RESOURCES.kmsProviders, "asked", { type: "Local" }, { annotations });
+    await world.until(RESOURCES.kmsProviders, "asked", ({ status }) => status.lastHandledReconcileAt === "now");
+  });
+
+  it("of a Vault that is not there is told, and the rest goes on", async () => {
+    await secretWith("vault-token", { token: "t" });
+    await world.apply(RESOURCES.kmsProviders, "vault", {
+      type: "Vault",
+      vault: {
+        address: "http://127.0.0.1:9",
+        allowInsecure: true,
+        keyName: "photos",
+        auth: { tokenSecretRef: { name: "vault-token", key: "token" } },
+      },
+      healthCheck: { interval: "5s", timeout: "1s", failureThreshold: 2 },
+    });
+    const provider = await world.until(
+      RESOURCES.kmsProviders,
+      "vault",
+      (one) => conditionIn(one, "Reachable")?.reason === "ConnectionFailed",
+    );
+    expect(provider.status.endpoint).toBe("http://127.0.0.1:9");
+    await eventually(
+      async () => await world.events("vault"),
+      (reasons) => reasons.includes("ConnectionFailed"),
+    );
+  });
+
+  it("that logs in as a ServiceAccount says which is missing, and asks for its token when it is there", async () => {
+    await world.apply(RESOURCES.kmsProviders, "by-account", {
+      type: "Vault",
+      vault: {
+        address: "http://127.0.0.1:9",
+        allowInsecure: true,
+        keyName: "photos",
+        auth: { kubernetes: { role: "coffer" } },
+      },
+      healthCheck: { interval: "5s", timeout: "1s" },
+    });
+    const provider = await untilReason("by-account", "CredentialsResolved", "ServiceAccountNotFound");
+    expect(conditionIn(provider, "CredentialsResolved")?.message).toContain('ServiceAccount "coffer-kms"');
+    const metadata = { namespace: world.namespace, name: "coffer-kms" };
+    await world.kube.create(RESOURCES.serviceAccounts, { apiVersion: "v1", kind: "ServiceAccount", metadata }, never);
+    await world.until(
+      RESOURCES.kmsProviders,
+      "by-account",
+      (one) => conditionIn(one, "Reachable")?.reason === "ConnectionFailed",
+      30_000,
+    );
+  });
+});
