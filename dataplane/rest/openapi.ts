@@ -6,6 +6,8 @@ import { BUCKET_NAME } from "./target.ts";
 type Json = Readonly<Record<string, unknown>>;
 
 const text = { type: "string" };
+/** In a target, where no text may hold a NUL. */
+const word = { ...text, pattern: "^[^\\u0000]*$" };
 const whole = { type: "integer", minimum: 0 };
 const time = { type: "string", format: "date-time" };
 
@@ -105,7 +107,7 @@ function inPath(name: string, description: string, schema: Json): Json {
   return { name, in: "path", required: true, schema, description };
 }
 
-function inQuery(name: string, description: string, schema: Json = text): Json {
+function inQuery(name: string, description: string, schema: Json = word): Json {
   return { name, in: "query", schema, description };
 }
 
@@ -129,7 +131,7 @@ const writing = [
 ];
 const removing = [inHeader("If-Match", "The entity tag that the object must have.")];
 
-const OBJECT_NAME = { type: "string", minLength: 1, maxLength: 1024, pattern: "^[^\\u0000]+$" };
+const OBJECT_NAME = { ...word, minLength: 1, maxLength: 1024 };
 
 const objectPath = {
   parameters: [
@@ -209,12 +211,12 @@ export const OPENAPI: Json & { readonly paths: Readonly<Record<string, Json>> } 
     "/api/v1/buckets/{bucket}/objects/{key}": objectPath,
     "/api/v1/operations": readable("ListOperations", "What is in flight.", { ...json("Operations"), ...events }),
     "/api/v1/operations/{id}": {
-      parameters: [inPath("id", "The id of the request, or of the step of a job.", text)],
+      parameters: [inPath("id", "The id of the request, or of the step of a job.", word)],
       ...readable("GetOperation", "How far one operation is.", { ...json("Operation"), ...events }),
     },
     "/api/v1/keys/{provider}/{verb}": {
       parameters: [
-        inPath("provider", "The name of the provider.", text),
+        inPath("provider", "The name of the provider.", word),
         inPath("verb", "What is wanted.", { enum: ["rotate", "rewrap"] }),
       ],
       post: operation(
