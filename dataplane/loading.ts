@@ -25,6 +25,8 @@ export interface ReadDocument {
 export interface Loadable extends Watched {
   /** Throws ConfigError. */
   read(signal: AbortSignal): Promise<ReadDocument>;
+  /** Of what was read last without a problem, with the keys as they are now. */
+  again(signal: AbortSignal): Promise<ReadDocument>;
 }
 
 export interface Loading {
@@ -33,7 +35,7 @@ export interface Loading {
   loadFirst(signal: AbortSignal): Promise<void>;
   /** Every later one, until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
-  /** Reads and publishes once more, now; throws what keeps it from being published. */
+  /** Publishes once more what was loaded last, now that keys have changed. What was refused since stays refused. */
   reload(signal: AbortSignal): Promise<void>;
 }
 
@@ -52,15 +54,17 @@ const PREPARE_AGAIN_MS = 5000;
 
 /** Documents that a program wrote. What a person wrote is no such document: who rules does not change while we run. */
 export function documentsOf(source: ConfigSource): Loadable {
+  const read = async (): Promise<ReadDocument> => {
+    const found = await source.read();
+    if (found.kind === "document") return found;
+    throw new ConfigError(["format: is missing, and this process began with a whole document"]);
+  };
   return {
     path: source.path,
     isFolder: source.isFolder,
     fingerprint: source.fingerprint,
-    async read() {
-      const read = await source.read();
-      if (read.kind === "document") return read;
-      throw new ConfigError(["format: is missing, and this process began with a whole document"]);
-    },
+    read,
+    again: read,
   };
 }
 
@@ -69,20 +73,19 @@ export function createLoading(needs: LoadingNeeds): Loading {
   let state: LoadState = { loadedAtMs: undefined, refused: undefined };
   let lastHash = "";
   let unprepared: readonly BucketEntry[] | undefined;
-  let queue: Promise<unknown> = Promise.resolve();
+  const inTurn = createTurns();
 
-  /** One after the other, so that what was read later is published later. */
-  function publishNext(signal: AbortSignal): Promise<void> {
-    const next = queue.then(async () => publish(await needs.source.read(signal), signal));
-    queue = next.catch(() => undefined);
-    return next;
-  }
+  const publishNext = (signal: AbortSignal): Promise<void> =>
+    inTurn(async () => {
+      await publish(await needs.source.read(signal), signal);
+      state = { ...state, refused: undefined };
+    });
 
   async function publish({ document, hash }: ReadDocument, signal: AbortSignal): Promise<void> {
     await prepareServed(parseConfig(document).buckets, signal);
     const snapshot = await live.offer(document, signal);
     lastHash = hash;
-    state = { loadedAtMs: nowMs(), refused: undefined };
+    state = { ...state, loadedAtMs: nowMs() };
     metrics.configLoaded(snapshot.config.revision, nowMs() / 1000);
     log.setLevel(snapshot.config.settings.logLevel);
     const { revision, buckets, providers } = snapshot.config;
@@ -123,7 +126,7 @@ export function createLoading(needs: LoadingNeeds): Loading {
   return {
     state: () => state,
     loadFirst: publishNext,
-    reload: publishNext,
+    reload: (signal) => inTurn(async () => publish(await needs.source.again(signal), signal)),
     async watch(signal) {
       const onChange = () =>
         publishNext(signal).catch((error: unknown) => {
@@ -131,5 +134,15 @@ export function createLoading(needs: LoadingNeeds): Loading {
         });
       await Promise.all([watchChanges(needs.source, lastHash, onChange, signal), prepareAgain(signal)]);
     },
+  };
+}
+
+/** One after the other, so that what was read later is published later. */
+function createTurns(): (work: () => Promise<void>) => Promise<void> {
+  let queue: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const turn = queue.then(work);
+    queue = turn.catch(() => undefined);
+    return turn;
   };
 }

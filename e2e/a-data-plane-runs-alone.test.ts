@@ -118,6 +118,10 @@ describe("a data plane alone", () => {
       const { refused } = (await (await alone.admin("/config")).json()) as { refused?: { problems: string[] } };
       return refused?.problems[0]?.startsWith("coffer.yaml:7 encryption.default_algorithm: must be one of ") === true;
     });
+    // Keys can be rotated all the same, and the edit stays refused.
+    expect(await (await alone.rest("keys/local/rotate", { method: "POST" })).json()).toMatchObject({ version: "2" });
+    expect(await (await alone.admin("/config")).json()).toMatchObject({ refused: { problemsCount: 1 } });
+    await alone.jobOf("photos", "local/0/2");
     await replace("coffer.yaml", `${yaml}  - name: music\n`);
     await waitFor("the new bucket", ACTS_MS, async () => {
       const { buckets } = (await (await alone.admin("/config")).json()) as { buckets: { name: string }[] };

@@ -221,7 +221,7 @@ describe("createKeyDriver()", () => {
     const source = standalone();
     await load(source);
     const audit = (_call: Call, event: AuditEvent): undefined => void audited.push(event);
-    const reload = async (): Promise<void> => void (await load(source));
+    const reload = async (): Promise<void> => void (await live.offer((await source.again(signal)).document, signal));
     const driver = createKeyDriver({ secretsDir, storage, audit, nowMs: Date.now, reload, signal });
     const provider = () => {
       const entry = live.peek()?.providers.get("local");

@@ -30,7 +30,14 @@ export interface StandaloneNeeds {
 /** The configuration as it is wanted now; each `read` makes it anew. */
 export interface StandaloneSource extends Watched {
   /** Throws ConfigError. */
-  read(signal: AbortSignal): Promise<{ readonly document: DataPlaneConfig; readonly hash: string }>;
+  read(signal: AbortSignal): Promise<MadeDocument>;
+  /** Of what was read last without a problem, with the keys as they are now. */
+  again(signal: AbortSignal): Promise<MadeDocument>;
+}
+
+interface MadeDocument {
+  readonly document: DataPlaneConfig;
+  readonly hash: string;
 }
 
 /** Throws ConfigError: a ring is no protection on the volume that it protects. */
@@ -43,6 +50,7 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
   }
   const place = ringPlace(secretsDir);
   let previous: DataPlaneConfig | undefined;
+  let last: { readonly wish: StandaloneWish; readonly hash: string } | undefined;
   let said = "";
 
   async function make(wish: StandaloneWish, signal: AbortSignal): Promise<DataPlaneConfig> {
@@ -80,8 +88,14 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
       }
       const isFirst = previous === undefined;
       previous = await make(read.wish, signal);
+      last = read;
       if (isFirst) log.info("credentials", { admin: accessPath(secretsDir, undefined, read.wish.admin.entry) });
       return { document: previous, hash: read.hash };
+    },
+    async again(signal) {
+      if (last === undefined) throw new Error("again is after a first time");
+      previous = await make(last.wish, signal);
+      return { document: previous, hash: last.hash };
     },
   };
 }
