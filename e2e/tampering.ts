@@ -137,8 +137,15 @@ export class Tampering {
     return places;
   }
 
+  /** Past the index's own ways; what the store has kept of it in memory is made void by a change elsewhere. */
   flipInIndex(at: number, mask: number): Undo {
-    return this.flip(this.#volume.indexPath, at, mask);
+    const forget = this.#volume.index.prepare("INSERT OR REPLACE INTO probe (id, value) VALUES (1, random())");
+    const turn = this.flip(this.#volume.indexPath, at, mask);
+    forget.run();
+    return () => {
+      turn();
+      forget.run();
+    };
   }
 
   fileOf(row: Row): string {
