@@ -8,7 +8,7 @@ import { createRunner, type JobsNeeds, keyOf, type Wanted } from "./runner.ts";
 
 export { runChecks } from "./check.ts";
 export { createEmptyJob } from "./empty.ts";
-export type { JobKind, JobSpec, JobStep } from "./kind.ts";
+export type { JobKind, JobStep } from "./kind.ts";
 export type { JobRecord } from "./record.ts";
 export { createRewrapJob } from "./rewrap.ts";
 export type { JobsNeeds } from "./runner.ts";
