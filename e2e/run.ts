@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { prepareBinaries } from "./cluster/binaries.ts";
 import { prepareDebian } from "./debian.ts";
+import { prepareOpenBao } from "./openbao.ts";
 import { PYTHON_TOOLS, preparePython } from "./python.ts";
 
 interface Counts {
@@ -72,6 +73,7 @@ async function main(): Promise<void> {
   const counts: Counts[] = [];
   if (values.checks) for (const check of CHECKS) counts.push(await runCheck(check));
   for (const tier of tiers) {
+    if (tier.name === "unit") counts.push(await bring(async () => say(`\nOpenBao: ${await prepareOpenBao(say)}`)));
     if (tier.name === "e2e") counts.push(await bringClients());
     if (tier.name === "integration") {
       const brought = await bringControlPlane();

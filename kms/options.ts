@@ -16,7 +16,7 @@ import {
 } from "./vault-options.ts";
 
 export type { Problem } from "./problems.ts";
-export type { VaultAuth, VaultOptions } from "./vault-options.ts";
+export type { VaultOptions } from "./vault-options.ts";
 
 /** `Local`: the keys are in a ring that stands here whole. `Vault`: in the transit engine of a Vault or OpenBao. */
 export type KmsOptions = LocalOptions | VaultOptions;

@@ -57,7 +57,7 @@ describe("rotation", () => {
     const { key, admin } = await makeKeyWithVersions(1);
     const hasty = await openAdmin(key, 200);
     await hasty.describe(PATIENT);
-    world.bao.pause();
+    await world.bao.pause();
     try {
       expect(await codeOf(hasty.rotate("1", PATIENT))).toBe("unreachable");
     } finally {

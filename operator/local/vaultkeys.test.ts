@@ -131,7 +131,7 @@ describe("a key in Vault, seen by npm start", () => {
       rings += 1;
     });
     await observe(providers, known);
-    bao.pause();
+    await bao.pause();
     try {
       clock.forward(6_000);
       const beganMs = Date.now();

@@ -66,3 +66,6 @@ function isThere(path: string): Promise<boolean> {
     () => false,
   );
 }
+
+// As a program it prints the path: `npm test` brings the server before the tests begin.
+if (import.meta.main) process.stdout.write(`${await installOpenBao()}\n`);

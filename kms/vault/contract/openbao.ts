@@ -1,7 +1,7 @@
 // Starts real OpenBao servers for tests, each with a folder, a port and a transit engine of its own, and does to them what
 // happens to servers: pause, seal, kill.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
@@ -10,7 +10,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { installOpenBao } from "./installed.ts";
+
+const execute = promisify(execFile);
 
 const ROOT_TOKEN = "root";
 const START_MS = 20_000;
@@ -23,10 +26,11 @@ export interface OpenBao {
   /** Of any status. */
   request(method: string, path: string, json: object | undefined, headers: Record<string, string>): Promise<RawReply>;
   /** Until `resume`, connections are taken and nothing is answered. */
-  pause(): void;
+  pause(): Promise<void>;
   resume(): void;
   seal(): Promise<void>;
-  unseal(): Promise<void>;
+  /** Ready when it resolves: to serve, or as a standby if it is to be one. */
+  unseal(as?: "active" | "standby"): Promise<void>;
   kill(): Promise<void>;
   /** Ends it, with all that it held. */
   stop(): Promise<void>;
@@ -86,10 +90,22 @@ export async function startCluster(size: number): Promise<readonly OpenBao[]> {
     nodes.push(node);
     if (first === undefined) secrets = await initialize(node);
     else await node.request("POST", "sys/storage/raft/join", { leader_api_addr: first.address }, {});
-    await node.unseal();
+    await node.unseal(first === undefined ? "active" : "standby");
+    // Else a new server waits for ten seconds until it may vote.
+    if (number === 0)
+      await node.admin("POST", "sys/storage/raft/autopilot/configuration", { server_stabilization_time: "1s" });
   }
-  await nodes[0]?.admin("POST", "sys/mounts/transit", { type: "transit" });
+  const [active] = nodes as [OpenBao];
+  await active.admin("POST", "sys/mounts/transit", { type: "transit" });
+  // One that has no vote yet cannot help to elect another.
+  while ((await votersOf(active)) < size) await sleep(50);
   return nodes;
+}
+
+async function votersOf(node: OpenBao): Promise<number> {
+  const { data } = await node.admin("GET", "sys/storage/raft/configuration");
+  const { servers } = data["config"] as { servers: { voter: boolean }[] };
+  return servers.filter(({ voter }) => voter).length;
 }
 
 async function initialize(node: OpenBao): Promise<{ unsealKey: string; rootToken: string }> {
@@ -147,14 +163,19 @@ function openBaoOf({ server, address, caBundle, unsealKey, rootToken, folder }: 
     caBundle,
     admin,
     request,
-    pause: () => void server.kill("SIGSTOP"),
+    async pause() {
+      server.kill("SIGSTOP");
+      // A busy machine takes a while to stop all of its threads.
+      while (!(await stateOf(server.pid ?? 0)).startsWith("T")) await sleep(5);
+      await sleep(20);
+    },
     resume: () => void server.kill("SIGCONT"),
     seal: async () => void (await admin("POST", "sys/seal")),
-    async unseal() {
+    async unseal(as = "active") {
       await request("POST", "sys/unseal", { key: unsealKey() }, {});
-      // Unsealed is not yet ready: 200 is an active server, 429 a standby.
+      // Unsealed is not yet ready.
       for (let tries = 0; tries < 500; tries += 1) {
-        if ([200, 429].includes((await request("GET", "sys/health", undefined, {})).status)) return;
+        if ((await request("GET", "sys/health", undefined, {})).status === (as === "active" ? 200 : 429)) return;
         await sleep(20);
       }
       throw new Error("OpenBao does not get ready after it was unsealed");
@@ -197,6 +218,11 @@ function ask(
     });
     request.end(json === undefined ? undefined : JSON.stringify(json));
   });
+}
+
+async function stateOf(pid: number): Promise<string> {
+  const { stdout } = await execute("ps", ["-o", "state=", "-p", String(pid)]);
+  return stdout.trim();
 }
 
 interface Said {
