@@ -133,7 +133,8 @@ function makeParts({ kube, config, clock, log, pods }: TermNeeds, signal: AbortS
 }
 
 function makeControllers(parts: Parts, config: Config, leadership: Leadership) {
-  const { kube, watches, references, routing, storePods, pendings, tokens } = parts;
+  const { kube, watches, queues, references, routing, storePods, pendings, tokens } = parts;
+  const types = typesOf(watches);
   const { providers, buckets, stores } = watches;
   const common = { ...parts, providers, buckets, stores, pods: storePods };
   return {
@@ -155,8 +156,9 @@ function makeControllers(parts: Parts, config: Config, leadership: Leadership) {
       references: references.stores,
       podWatch: watches.pods,
       podsOf: (store) => podsOfStore(watches, store),
-      types: typesOf(watches),
-      owned: new OwnedObjects(kube),
+      types,
+      owned: new OwnedObjects(kube, Object.values(types)),
+      again: (store) => queues.stores.add(store),
       around: { image: config.image, operatorNamespace: config.namespace },
       written(store, { revision }) {
         pendings.written(store, revision);

@@ -67,13 +67,14 @@ export async function createOperatorWorld(what: string): Promise<OperatorWorld> 
     },
     find,
     async until(type, name, holds, withinMs) {
-      const found = await eventually(
-        async () => await find(type, name),
-        (object) => object !== undefined && holds(object),
-        withinMs,
-      ).catch((error: unknown) => {
-        throw new Error(`${String(error)}\n${operator.printed()}`);
-      });
+      const look = async () => await find(type, name);
+      const found = await eventually(look, (object) => object !== undefined && holds(object), withinMs).catch(
+        async () => {
+          throw new Error(
+            `${type.kind} "${name}" never came to that: ${described(await look())}\n${operator.printed()}`,
+          );
+        },
+      );
       return found as NonNullable<typeof found>;
     },
     async untilReady(type, name, withinMs) {
@@ -124,4 +125,10 @@ export function isTrue(object: KubeObject, type: ConditionType): boolean {
 export function conditionIn(object: KubeObject, type: ConditionType): Condition | undefined {
   const { status } = object as KubeObject & { readonly status?: { readonly conditions?: readonly Condition[] } };
   return conditionOf(status?.conditions, type);
+}
+
+/** What a person would look at first. */
+function described(object: KubeObject | undefined): string {
+  const { status, spec, metadata } = (object ?? {}) as Partial<KubeObject & { status: unknown; spec: unknown }>;
+  return JSON.stringify(status ?? spec ?? metadata, undefined, 1);
 }

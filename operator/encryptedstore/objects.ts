@@ -4,7 +4,7 @@ import type { EncryptedStore } from "../../crds/encryptedstore.ts";
 import { storeObjectName } from "../../crds/names.ts";
 import { no, type Verdict, yes } from "../conditions.ts";
 import { isKubeError, type KubeError } from "../kube/failure.ts";
-import type { OwnedObjects, OwnedState, OwnedType } from "../kube/ownedobjects.ts";
+import type { OwnedObjects, OwnedType } from "../kube/ownedobjects.ts";
 import type { KubeObject, VolumeClaimObject } from "../kube/resources.ts";
 import { isControlledBy, isLabelledFor, type Manifest } from "../manifest.ts";
 import type { StoreObject, StoreObjects } from "./manifests.ts";
@@ -13,20 +13,25 @@ export type StoreObjectTypes = Readonly<Record<StoreObject, OwnedType>>;
 
 /** Every object that is not as it should be, in the order in which they are applied. */
 export interface LookedAt {
-  readonly due: readonly { readonly which: StoreObject; readonly manifest: Manifest }[];
+  readonly due: readonly DueObject[];
+  /** In words; they are among those that are due. */
   readonly taken: readonly string[];
   /** Ours, and no longer wanted. */
   readonly unwanted: readonly StoreObject[];
 }
 
-export async function lookAtObjects(
+export interface DueObject {
+  readonly which: StoreObject;
+  readonly manifest: Manifest;
+}
+
+export function lookAtObjects(
   store: EncryptedStore,
   wanted: StoreObjects,
   types: StoreObjectTypes,
   owned: OwnedObjects,
-  signal: AbortSignal,
-): Promise<LookedAt> {
-  const due: { which: StoreObject; manifest: Manifest }[] = [];
+): LookedAt {
+  const due: DueObject[] = [];
   const taken: string[] = [];
   const unwanted: StoreObject[] = [];
   const { namespace = "", name } = store.metadata;
@@ -36,16 +41,34 @@ export async function lookAtObjects(
       if (there !== undefined && isControlledBy(there, store)) unwanted.push(which);
       continue;
     }
-    const state: OwnedState = await owned.look(
-      types[which],
-      manifest,
-      (object) => isOurs(store, which, object),
-      signal,
-    );
-    if (state === "due") due.push({ which, manifest });
+    const state = owned.look(types[which], manifest, (object) => isOurs(store, which, object));
+    if (state !== "right") due.push({ which, manifest });
     if (state === "taken") taken.push(`${manifest.kind} "${manifest.metadata.name}"`);
   }
   return { due, taken, unwanted };
+}
+
+/** All of them are tried; fails with what the first said that failed. Whether one was found to be another's. */
+export async function applyObjects(
+  store: EncryptedStore,
+  due: readonly DueObject[],
+  types: StoreObjectTypes,
+  owned: OwnedObjects,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const failures: unknown[] = [];
+  let isTaken = false;
+  for (const { which, manifest } of due) {
+    try {
+      const outcome = await owned.apply(types[which], manifest, (object) => isOurs(store, which, object), signal);
+      isTaken ||= outcome === "taken";
+    } catch (error) {
+      signal.throwIfAborted();
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+  return isTaken;
 }
 
 /** A volume is taken up again by the next store of that name. */

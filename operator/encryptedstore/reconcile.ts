@@ -29,6 +29,7 @@ import { factsOfStore, type StoreFacts, type StoreFactsNeeds } from "../storefac
 import { findSelfService, joinConfig, type SelfServiceFound, selfServiceSecretName } from "./joining.ts";
 import { podSelector, type StoreSurroundings, storeObjects, storeUrls } from "./manifests.ts";
 import {
+  applyObjects,
   type LookedAt,
   lookAtObjects,
   refusalOf,
@@ -54,6 +55,8 @@ export interface StoreNeeds extends StoreFactsNeeds {
   podsOf(store: string): readonly PodObject[];
   /** The configuration has changed: whoever waits for it looks again. */
   written(store: string, config: DataPlaneConfig): void;
+  /** To be looked at again at once. */
+  again(store: string): void;
   tell(store: EncryptedStore, notice: Notice): void;
   failed(name: ResourceName, error: unknown): void;
 }
@@ -113,7 +116,7 @@ async function observe(
   const { selfService, config } = await joined(needs, facts, stored, buckets, signal);
   rememberSecrets(needs, store);
   const wanted = storeObjects(store, needs.around);
-  const objects = await lookAtObjects(store, wanted, needs.types, needs.owned, signal);
+  const objects = lookAtObjects(store, wanted, needs.types, needs.owned);
   const claim = needs.types.volumeClaim.watch.find(nameOf(store)) as VolumeClaimObject | undefined;
   const isTaken = stored.kind === "taken" || objects.taken.length > 0;
   const looked =
@@ -201,9 +204,12 @@ function plan(observed: Observed, now: Date): Plan<Action, EncryptedStoreStatus>
     actions: [...actions, ...planned.actions.map((action) => ({ kind: "planned" as const, observed, action }))],
     status: { ...planned.status, conditions },
     events: planned.events,
-    againAfterMs: planned.againAfterMs,
+    // Nobody tells when another's object goes.
+    againAfterMs: planned.againAfterMs ?? (objects.taken.length > 0 ? TAKEN_AGAIN_MS : undefined),
   };
 }
+
+const TAKEN_AGAIN_MS = 15_000;
 
 async function act(
   needs: StoreNeeds,
@@ -225,7 +231,7 @@ async function act(
     }
     case "applyObjects":
       try {
-        await applyObjects(needs, observed, signal);
+        await keepObjects(needs, observed, signal);
         refusals.delete(item);
       } catch (error) {
         const refusal = refusalOf(error);
@@ -243,9 +249,12 @@ async function act(
   }
 }
 
-async function applyObjects(needs: StoreNeeds, { store, objects }: Observed, signal: AbortSignal): Promise<void> {
-  for (const { which, manifest } of objects.due) await needs.owned.apply(needs.types[which], manifest, signal);
-  for (const which of objects.unwanted) await needs.owned.remove(needs.types[which], nameOf(store), signal);
+/** Another's that was found only now is told by the next pass. */
+async function keepObjects(needs: StoreNeeds, { store, objects }: Observed, signal: AbortSignal): Promise<void> {
+  const { types, owned } = needs;
+  for (const which of objects.unwanted) await owned.remove(types[which], nameOf(store), signal);
+  const isTaken = await applyObjects(store, objects.due, types, owned, signal);
+  if (isTaken && objects.taken.length === 0) needs.again(itemOf(store.metadata));
 }
 
 /** A change of its annotations makes the kubelet look at a pod's volumes at once, and not within a minute. */

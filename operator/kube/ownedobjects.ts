@@ -3,6 +3,7 @@
 
 import { createHash } from "node:crypto";
 import type { Kube } from "./client.ts";
+import { isKubeError } from "./failure.ts";
 import { type KubeObject, type ObjectName, objectKey, type ResourceType } from "./resources.ts";
 import type { ScopedWatch } from "./scopedwatch.ts";
 
@@ -12,7 +13,8 @@ export interface OwnedType {
   readonly watch: ScopedWatch<KubeObject>;
 }
 
-/** `taken`: another's stands there, and is not touched. `due`: to be applied, since it is missing or not as wanted. */
+/** `taken`: another's stood there when it was last looked at; to be applied, in case it has gone. `due`: to be applied,
+ *  since it is missing or not as wanted. */
 export type OwnedState = "right" | "due" | "taken";
 
 interface Applied {
@@ -25,31 +27,53 @@ interface Applied {
 export class OwnedObjects {
   readonly #kube: Kube;
   readonly #applied = new Map<string, Applied>();
+  readonly #taken = new Set<string>();
 
-  constructor(kube: Kube) {
+  /** Hears of objects that are removed by others. */
+  constructor(kube: Kube, types: readonly OwnedType[]) {
     this.#kube = kube;
+    for (const { type, watch } of types) {
+      watch.listen((change) => {
+        if (change.kind === "removed") this.#applied.delete(keyOf(type, nameOf(change.object)));
+      });
+    }
   }
 
-  /** `isOurs` judges an object that was not known to be ours. */
-  async look(
+  /** By what is known: asks nobody. */
+  look({ type, watch }: OwnedType, wanted: KubeObject, isOurs: (object: KubeObject) => boolean): OwnedState {
+    const name = nameOf(wanted);
+    const key = keyOf(type, name);
+    const there = watch.find(name);
+    const applied = this.#applied.get(key);
+    if (there === undefined) {
+      if (this.#taken.has(key)) return "taken";
+      // What was made a moment ago may not have come by yet.
+      return applied?.wanted === hashOf(wanted) ? "right" : "due";
+    }
+    if (!isOurs(there)) return "taken";
+    return applied?.wanted === hashOf(wanted) && applied.result === resultOf(there) ? "right" : "due";
+  }
+
+  /** `taken`: another's stands there, and was not touched. */
+  async apply(
     { type, watch }: OwnedType,
     wanted: KubeObject,
     isOurs: (object: KubeObject) => boolean,
     signal: AbortSignal,
-  ): Promise<OwnedState> {
+  ): Promise<"applied" | "taken"> {
     const name = nameOf(wanted);
-    // Only what has our labels is watched, and what was made a moment ago may not have come by yet.
+    const key = keyOf(type, name);
+    // Only what has our labels is watched.
     const there = watch.find(name) ?? (await this.#kube.read(type, name, signal));
-    if (there === undefined) return "due";
-    if (!isOurs(there)) return "taken";
-    const applied = this.#applied.get(keyOf(type, name));
-    return applied?.wanted === hashOf(wanted) && applied.result === resultOf(there) ? "right" : "due";
-  }
-
-  async apply({ type, watch }: OwnedType, wanted: KubeObject, signal: AbortSignal): Promise<void> {
-    const result = await this.#kube.apply(type, wanted, { force: true }, signal);
-    this.#applied.set(keyOf(type, nameOf(wanted)), { wanted: hashOf(wanted), result: resultOf(result) });
+    if (there !== undefined && !isOurs(there)) {
+      this.#taken.add(key);
+      return "taken";
+    }
+    this.#taken.delete(key);
+    const result = await this.#applyOver(type, wanted, there, signal);
+    this.#applied.set(key, { wanted: hashOf(wanted), result: resultOf(result) });
     watch.note(result);
+    return "applied";
   }
 
   /** What is ours; another's stays. */
@@ -59,6 +83,25 @@ export class OwnedObjects {
     if (known === undefined) return;
     const { uid } = known.metadata;
     await this.#kube.remove(type, name, uid === undefined ? {} : { uid }, signal);
+  }
+
+  /** What another has added to one of our lists stays, unless no valid object comes of it: then our lists are set whole
+   *  first. */
+  async #applyOver(
+    type: ResourceType<KubeObject>,
+    wanted: KubeObject,
+    there: KubeObject | undefined,
+    signal: AbortSignal,
+  ): Promise<KubeObject> {
+    try {
+      return await this.#kube.apply(type, wanted, { force: true }, signal);
+    } catch (error) {
+      const { spec } = wanted as KubeObject & { readonly spec?: object };
+      if (there === undefined || spec === undefined || !isKubeError(error, "invalid")) throw error;
+      // If that is refused too, it says the same.
+      await this.#kube.patch(type, nameOf(wanted), { spec }, signal);
+      return await this.#kube.apply(type, wanted, { force: true }, signal);
+    }
   }
 }
 

@@ -1,0 +1,159 @@
+// The operator while the API server is not well, and when it dies half-way through what must happen once.
+
+import { afterEach, describe, expect, it } from "vitest";
+import { ACCESS_KEYS } from "../crds/names.ts";
+import type { Fault } from "../e2e/cluster/faults.ts";
+import { startOperator } from "../e2e/cluster/operator.ts";
+import { RESOURCES } from "./kube/resources.ts";
+import { eventually } from "./kube/world.ts";
+import { createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
+
+let world: OperatorWorld;
+
+afterEach(async () => {
+  expect(world.operator.proxy.violations).toEqual([]);
+  await world.close();
+});
+
+async function quickstart(): Promise<void> {
+  await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
+  await world.applyBucket("photos");
+  await world.untilReady(RESOURCES.encryptedBuckets, "photos", 45_000);
+}
+
+const RAISED = { type: "Local", keyRotation: { keyGeneration: 1 } };
+
+async function untilRotated(): Promise<void> {
+  await world.until(
+    RESOURCES.kmsProviders,
+    "local",
+    ({ status }) =>
+      status.rotation === undefined && status.key?.generation === 1 && isTrue({ status } as never, "Ready"),
+    45_000,
+  );
+}
+
+async function ringVersions(): Promise<number> {
+  const text = (await world.secret("local-key-ring"))["ring.json"] ?? "{}";
+  return (JSON.parse(text) as { readonly keys: readonly unknown[] }).keys.length;
+}
+
+describe("the operator", () => {
+  it("brings two resources to Ready while every fourth request fails, in turn in every way", async () => {
+    world = await createOperatorWorld("faults");
+    const faults: readonly Fault[] = [
+      { kind: "answer", status: 500 },
+      { kind: "cut" },
+      { kind: "answer", status: 429, retryAfterSeconds: 1 },
+      { kind: "lose" },
+      { kind: "answer", status: 409, reason: "Conflict" },
+      { kind: "delay", delayMs: 300 },
+      { kind: "answer", status: 503 },
+    ];
+    let asked = 0;
+    world.operator.proxy.fault(({ path }) => {
+      if (path.includes("/leases/")) return undefined;
+      asked += 1;
+      return asked % 4 === 0 ? faults[(asked / 4) % faults.length] : undefined;
+    });
+    await quickstart();
+    const token = (await world.secret("photos-app"))[ACCESS_KEYS.token] ?? "";
+    expect((await world.rest("PUT", "photos", "a", token, "a")).status).toBeLessThan(300);
+    await world.apply(RESOURCES.kmsProviders, "local", RAISED);
+    await untilRotated();
+    expect(await ringVersions()).toBe(2);
+  }, 180_000);
+
+  it("hears of what happened while all its watches were cut, or had become too old", async () => {
+    world = await createOperatorWorld("watches");
+    await quickstart();
+    const { proxy } = world.operator;
+    expect(proxy.cutWatches()).toBeGreaterThan(8);
+    await world.applyBucket("second");
+    await world.untilReady(RESOURCES.encryptedBuckets, "second", 30_000);
+    const undo = proxy.fault(({ isWatch }) =>
+      isWatch ? { kind: "answer", status: 410, reason: "Expired" } : undefined,
+    );
+    proxy.cutWatches();
+    await world.applyBucket("third");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    undo();
+    await world.untilReady(RESOURCES.encryptedBuckets, "third", 45_000);
+  }, 120_000);
+
+  const moments: Readonly<Record<string, (isRing: boolean, isProviderStatus: boolean) => Fault | undefined>> = {
+    "between the intent and the call": (isRing) => (isRing ? { kind: "cut" } : undefined),
+    "when the call was made and its answer lost": (isRing) => (isRing ? { kind: "lose" } : undefined),
+    "between the call and the status": (_, isStatus) => (isStatus ? { kind: "cut" } : undefined),
+  };
+
+  it.each(Object.entries(moments))(
+    "rotates once though it dies %s",
+    async (when, faultOf) => {
+      world = await createOperatorWorld("dies");
+      await quickstart();
+      let statusWrites = 0;
+      const died = Promise.withResolvers<void>();
+      world.operator.proxy.fault(({ method, path }) => {
+        const isRing = method === "PATCH" && path.endsWith("/secrets/local-key-ring");
+        const isStatus = method === "PATCH" && path.endsWith("/kmsproviders/local/status");
+        if (isStatus) statusWrites += 1;
+        // The first status write is the intent.
+        const fault = faultOf(isRing, isStatus && statusWrites > 1);
+        if (fault !== undefined) died.resolve();
+        return fault;
+      });
+      await world.apply(RESOURCES.kmsProviders, "local", RAISED);
+      await died.promise;
+      if (when.includes("lost")) await eventually(ringVersions, (count) => count === 2);
+      await world.operator.kill();
+      const provider = await world.find(RESOURCES.kmsProviders, "local");
+      expect(provider?.status.rotation).toMatchObject({ cause: "Generation", fromVersion: "1" });
+      // As the one before: its lease runs out first.
+      const next = await startOperator(world.namespace);
+      try {
+        await untilRotated();
+        expect(await ringVersions()).toBe(2);
+        expect((await world.find(RESOURCES.kmsProviders, "local"))?.status.key?.version).toBe("2");
+      } finally {
+        await next.stop();
+      }
+    },
+    120_000,
+  );
+
+  it("gives the lease back when it is asked to end, so that another begins at once", async () => {
+    world = await createOperatorWorld("handover");
+    await quickstart();
+    const next = await startOperator(world.namespace);
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      const beganMs = performance.now();
+      expect(await world.operator.stop()).toBe(0);
+      await world.applyBucket("second");
+      await world.untilReady(RESOURCES.encryptedBuckets, "second", 15_000);
+      expect(performance.now() - beganMs).toBeLessThan(10_000);
+    } finally {
+      await next.stop();
+    }
+  }, 120_000);
+
+  it("serves nobody's death: pods go on while no operator runs, and what happened meanwhile is found", async () => {
+    world = await createOperatorWorld("away");
+    await quickstart();
+    const token = (await world.secret("photos-app"))[ACCESS_KEYS.token] ?? "";
+    await world.operator.stop();
+    expect((await world.rest("PUT", "photos", "a", token, "a")).status).toBeLessThan(300);
+    await world.applyBucket("meanwhile");
+    await world.remove(RESOURCES.services, "coffer-default");
+    const next = await startOperator(world.namespace);
+    try {
+      await world.untilReady(RESOURCES.encryptedBuckets, "meanwhile", 45_000);
+      await world.until(RESOURCES.services, "coffer-default", () => true);
+      expect(await (await world.rest("GET", "photos", "a", token)).text()).toBe("a");
+      expect((await world.secret("photos-app"))[ACCESS_KEYS.token]).toBe(token);
+    } finally {
+      await next.stop();
+    }
+  }, 120_000);
+});
