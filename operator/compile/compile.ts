@@ -30,10 +30,7 @@ export { compileSelfService, compileSettings, storeResource } from "./store.ts";
 export {
   compileVault,
   type Reference,
-  type VaultIdentity,
   type VaultMaterial,
-  type VaultMistake,
-  type VaultReferences,
   vaultReferences,
 } from "./vault.ts";
 
