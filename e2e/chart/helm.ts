@@ -2,20 +2,18 @@
 // user's own Helm is read: each run has a home of its own.
 
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
+import { prepareGoProgram } from "../goprogram.ts";
 
 const run = promisify(execFile);
 
 export const CHART = join(import.meta.dirname, "..", "..", "charts", "coffer");
 
 const SOURCES = join(import.meta.dirname, "go");
-const FILES = ["go.mod", "go.sum"] as const;
-const BUILD_MS = 30 * 60_000;
 const RUN_MS = 60_000;
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -24,34 +22,17 @@ const KUBERNETES = { major: "1", minor: "34" } as const;
 
 /** Path of Helm. Says what takes long. Fails with a message that tells what to install. */
 export async function prepareHelm(say: (line: string) => void): Promise<string> {
-  const { version, flags, fingerprint } = await described();
-  const folder = join(cacheFolder(), `helm-${version}-${fingerprint}`);
-  const helm = join(folder, "helm");
-  if (await isThere(helm)) return helm;
-  await run("go", ["version"]).catch(() => {
-    throw new Error("go was not found. Install Go 1.24 or newer: Helm is built with it, for the tests of the chart.");
-  });
-  say(`Building Helm ${version} into ${folder} (once; it takes some minutes).`);
-  // Beside its place, then moved: a build that is ended half-way leaves nothing that looks finished.
-  const draft = `${folder}.${process.pid}`;
-  await mkdir(draft, { recursive: true });
-  try {
-    const go = ["go", "build", "-ldflags", flags, "-o", join(draft, "helm"), "helm.sh/helm/v3/cmd/helm"];
-    await run("nice", ["-n", "15", ...go], {
-      cwd: SOURCES,
-      env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -trimpath -buildvcs=false" },
-      timeout: BUILD_MS,
-      maxBuffer: OUTPUT_BYTES_MAX,
-    }).catch((cause: unknown) => {
-      throw new Error(`Helm cannot be built: ${lastLines(cause)}`, { cause });
-    });
-    await rename(draft, folder).catch(async (error: unknown) => {
-      if (!(await isThere(helm))) throw error;
-    });
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
-  return helm;
+  const version = /^require helm\.sh\/helm\/v3 v(\S+)$/m.exec(await readFile(join(SOURCES, "go.mod"), "utf8"))?.[1];
+  if (version === undefined) throw new Error(`${SOURCES}/go.mod pins no helm.sh/helm/v3`);
+  const program = {
+    name: "helm",
+    module: SOURCES,
+    files: ["go.mod", "go.sum"],
+    target: "helm.sh/helm/v3/cmd/helm",
+    linkerFlags: linkerFlags(version),
+    neededFor: "the tests of the chart",
+  };
+  return await prepareGoProgram(program, say);
 }
 
 export interface HelmAnswer {
@@ -145,11 +126,7 @@ function itemOf(list: Rendered, item: Rendered): Rendered {
   return { ...item, metadata: { ...item.metadata, annotations } };
 }
 
-async function described() {
-  const hash = createHash("sha256");
-  for (const file of FILES) hash.update(await readFile(join(SOURCES, file)));
-  const version = /^require helm\.sh\/helm\/v3 v(\S+)$/m.exec(await readFile(join(SOURCES, "go.mod"), "utf8"))?.[1];
-  if (version === undefined) throw new Error(`${SOURCES}/go.mod pins no helm.sh/helm/v3`);
+function linkerFlags(version: string): string {
   const helm = "helm.sh/helm/v3";
   const facts = {
     [`${helm}/internal/version.version`]: `v${version}`,
@@ -159,23 +136,5 @@ async function described() {
     [`${helm}/pkg/chartutil.k8sVersionMinor`]: KUBERNETES.minor,
   };
   const set = Object.entries(facts).map(([name, value]) => `-X ${name}=${value}`);
-  const flags = ["-s", "-w", ...set].join(" ");
-  hash.update(flags);
-  return { version, flags, fingerprint: hash.digest("hex").slice(0, 12) };
-}
-
-function cacheFolder(): string {
-  return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "coffer");
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-function lastLines(cause: unknown): string {
-  const text = cause instanceof Error && "stderr" in cause ? String(cause.stderr) : String(cause);
-  return text.trim().split("\n").slice(-5).join("\n");
+  return ["-s", "-w", ...set].join(" ");
 }
