@@ -10,7 +10,7 @@ import { createVaultKms } from "./vault.ts";
 
 describe("a cluster of three", () => {
   let nodes: readonly OpenBao[] = [];
-  let kms: Kms;
+  let kms: Kms | undefined;
 
   beforeAll(async () => {
     await installOpenBao();
@@ -20,22 +20,27 @@ describe("a cluster of three", () => {
     kms = createVaultKms({ ...(await key.options(key.dataPlane)), address: standby.address }, MEANS);
   }, INSTALL_TIMEOUT_MS);
   afterAll(async () => {
-    await kms.close();
+    await kms?.close();
     for (const node of nodes) await node.stop();
   });
 
+  function ours(): Kms {
+    if (kms === undefined) throw new Error("The cluster did not start");
+    return kms;
+  }
+
   test("serves through a standby, and goes on through the same one after the active node has gone", async () => {
-    const wrapped = await wrap(kms);
-    const plain = await kms.unwrap(wrapped, CONTEXT, PATIENT);
+    const wrapped = await wrap(ours());
+    const plain = await ours().unwrap(wrapped, CONTEXT, PATIENT);
     await nodes[0]?.kill();
     const codes = new Set<unknown>();
     for (;;) {
-      const error = await failureOf(wrap(kms));
+      const error = await failureOf(wrap(ours()));
       if (error === undefined) break;
       codes.add((error as { code?: unknown }).code);
       await sleep(50);
     }
     for (const code of codes) expect(code).toBe("unreachable");
-    expect(await kms.unwrap(wrapped, CONTEXT, PATIENT)).toEqual(plain);
+    expect(await ours().unwrap(wrapped, CONTEXT, PATIENT)).toEqual(plain);
   });
 });

@@ -63,14 +63,29 @@ export async function startOpenBao({ tls = false, host = "127.0.0.1", port }: Op
   const caBundle = tls ? await readFile(join(folder, "vault-ca.pem"), "utf8") : undefined;
   const address = `${tls ? "https" : "http"}://${at}`;
   const bao = openBaoOf({ server, address, caBundle, unsealKey: () => unsealKey, rootToken: () => ROOT_TOKEN, folder });
-  await bao.admin("POST", "sys/mounts/transit", { type: "transit" });
+  try {
+    await bao.admin("POST", "sys/mounts/transit", { type: "transit" });
+  } catch (error) {
+    await bao.stop();
+    throw error;
+  }
   return bao;
 }
 
 /** Servers with one storage, replicated among them: the first is active, the others are standbys. */
 export async function startCluster(size: number): Promise<readonly OpenBao[]> {
-  let secrets = { unsealKey: "", rootToken: "" };
   const nodes: OpenBao[] = [];
+  try {
+    await joinNodes(nodes, size);
+  } catch (error) {
+    for (const node of nodes) await node.stop();
+    throw error;
+  }
+  return nodes;
+}
+
+async function joinNodes(nodes: OpenBao[], size: number): Promise<void> {
+  let secrets = { unsealKey: "", rootToken: "" };
   for (let number = 0; number < size; number += 1) {
     const folder = await mkdtemp(join(tmpdir(), "coffer-openbao-"));
     const [at, clusterAt] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
@@ -99,7 +114,6 @@ export async function startCluster(size: number): Promise<readonly OpenBao[]> {
   await active.admin("POST", "sys/mounts/transit", { type: "transit" });
   // One that has no vote yet cannot help to elect another.
   while ((await votersOf(active)) < size) await sleep(50);
-  return nodes;
 }
 
 async function votersOf(node: OpenBao): Promise<number> {
