@@ -211,6 +211,8 @@ export class DataPlane {
       stdio: ["ignore", output, output],
       env: {
         PATH: process.env["PATH"],
+        // Written when it ends well: from then on it starts in half the time.
+        NODE_COMPILE_CACHE: join(this.folder, "compiled"),
         COFFER_CONFIG: join(this.folder, "config.json"),
         COFFER_DATA_DIR: this.dataDir,
         COFFER_S3_PORT: String(this.s3Port),
