@@ -28,7 +28,10 @@ export function answerReady(sources: AdminSources): ReadyAnswer {
   const { writable, reason } = sources.storageHealth();
   if (!writable) reasons.push(`the storage takes no writes: ${reason ?? "it does not say why"}`);
   if (sources.draining()) reasons.push("shutting down");
-  return { ready: reasons.length === 0, reasons };
+  const ready = reasons.length === 0;
+  // A full disk takes no body, but reads and deletes go on: pods behind a Service must stay there for those.
+  if (writable && reason !== undefined) reasons.push(`the storage takes no bodies: ${reason}`);
+  return { ready, reasons };
 }
 
 export function answerConfig(sources: AdminSources): ConfigAnswer {

@@ -11,7 +11,7 @@ export interface HealthAnswer {
 /** GET /readyz: 200 where `ready`, else 503. */
 export interface ReadyAnswer {
   readonly ready: boolean;
-  /** Why not, for people; empty where ready. */
+  /** Why not, for people; where ready, what cannot be done all the same: a full disk takes no bodies. */
   readonly reasons: readonly string[];
 }
 

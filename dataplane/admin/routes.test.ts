@@ -109,6 +109,14 @@ describe("the admin listener", () => {
     expect(await ready.json()).toEqual({ ready: true, reasons: [] });
   });
 
+  test("stays ready on a full disk, which takes no bodies but reads and deletes, and says so", async () => {
+    const { ask, live } = await openAdmin({ storageHealth: () => ({ writable: true, reason: "the disk is full" }) });
+    await loadConfig(live);
+    const ready = await ask("/readyz");
+    expect(ready.status).toBe(200);
+    expect(await ready.json()).toEqual({ ready: true, reasons: ["the storage takes no bodies: the disk is full"] });
+  });
+
   test("says each reason why it is not ready", async () => {
     const { ask, live } = await openAdmin({
       storageHealth: () => ({ writable: false, reason: "the disk is full" }),
