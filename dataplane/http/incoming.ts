@@ -146,7 +146,9 @@ class RequestBody implements Incoming {
       this.#ports.onWhole();
       this.#settle()?.resolve(DONE);
     });
-    const gone = (): void => this.fail(new Failure("ClientClosedRequest", "The client closed the connection"));
+    const gone = (): void => {
+      if (!this.#ended) this.fail(new Failure("ClientClosedRequest", "The client closed the connection"));
+    };
     this.#head.on("error", gone);
     this.#head.on("close", gone);
   }

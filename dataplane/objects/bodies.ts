@@ -48,15 +48,15 @@ export async function openBody(room: Room, call: Call, bucket: BucketEntry, obje
   return { object, dataKey, parts: placeParts(list, object.entry.storedBytes, 0), partsSummedBy };
 }
 
-/** What an answer without bytes needs: opens the part list only where the envelope does not say all. */
-export async function completeContents(
+/** What an answer without bytes needs: opens the part list only where the envelope does not say all, else no promise. */
+export function completeContents(
   room: Room,
   call: Call,
   bucket: BucketEntry,
   object: OpenedObject,
-): Promise<OpenedObject> {
+): OpenedObject | Promise<OpenedObject> {
   const { bodyHead, sizeBytes } = object.contents;
-  if (bodyHead === undefined) return (await openBody(room, call, bucket, object)).object;
+  if (bodyHead === undefined) return openBody(room, call, bucket, object).then((body) => body.object);
   if (!isPartListHead(bodyHead)) onePiece(object, bodyHead, sizeBytes);
   return object;
 }

@@ -4,11 +4,11 @@ import { admit } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import type { After } from "../storage/storage.ts";
 import { completeContents } from "./bodies.ts";
-import { checkMarker, infoOf, openObject } from "./records.ts";
+import { checkMarker, infoOf, openListed } from "./records.ts";
 import type { Room } from "./room.ts";
 import type { Listing, ListQuery, ObjectInfo } from "./store.ts";
 
-/** Opened without letting others run: about five milliseconds. */
+/** Opened without letting others run: about two milliseconds. */
 const OPENED_AT_ONCE = 128;
 
 export async function listObjects(room: Room, call: Call, bucketName: string, query: ListQuery): Promise<Listing> {
@@ -25,8 +25,10 @@ export async function listObjects(room: Room, call: Call, bucketName: string, qu
       await checkMarker(room, call, bucket, entry);
       continue;
     }
-    const object = await completeContents(room, call, bucket, await openObject(room, call, bucket, entry));
-    objects.push(infoOf(entry.ref, object.contents, object.bucketKey));
+    const opened = openListed(room, call, bucket, entry);
+    const object = completeContents(room, call, bucket, opened instanceof Promise ? await opened : opened);
+    const { contents, bucketKey } = object instanceof Promise ? await object : object;
+    objects.push(infoOf(entry.ref, contents, bucketKey));
   }
   return { objects, prefixes: page.prefixes, truncated: page.next !== undefined, last: lastOf(objects, page.prefixes) };
 }

@@ -23,28 +23,38 @@ interface Remembered extends Omit<OpenedObject, "entry"> {
   readonly envelope: Uint8Array;
 }
 
-/** Forgets what was not asked for the longest. An entry takes about two kilobytes. */
+/**
+ * Forgets what was not asked for the longest, by halves: the older half goes as a whole once the younger is full. An
+ * entry takes about two kilobytes.
+ */
 export function createOpenedMemory(entriesMax: number): OpenedMemory {
-  const byPlace = new Map<string, Remembered>();
+  let young = new Map<string, Remembered>();
+  let old = new Map<string, Remembered>();
+  const remember = (place: string, remembered: Remembered): void => {
+    if (young.size >= entriesMax / 2) {
+      old = young;
+      young = new Map();
+    }
+    young.set(place, remembered);
+  };
   return {
     get(entry, envelope, bucketKey) {
       const place = placeOf(entry);
-      const found = byPlace.get(place);
+      const isYoung = young.get(place);
+      const found = isYoung ?? old.get(place);
       if (found === undefined) return undefined;
       if (found.bucketKey.key !== bucketKey.key || Buffer.compare(found.envelope, envelope) !== 0) {
-        byPlace.delete(place);
+        young.delete(place);
+        old.delete(place);
         return undefined;
       }
-      byPlace.delete(place);
-      byPlace.set(place, found);
+      if (isYoung === undefined) remember(place, found);
       const { contents, bodyId } = found;
       return { entry, contents, bucketKey, bodyId };
     },
     put({ entry, contents, bucketKey, bodyId }, envelope) {
-      const oldest = byPlace.size >= entriesMax ? byPlace.keys().next().value : undefined;
-      if (oldest !== undefined) byPlace.delete(oldest);
       // The storage may use its buffer again.
-      byPlace.set(placeOf(entry), { contents, bucketKey, bodyId, envelope: Uint8Array.from(envelope) });
+      remember(placeOf(entry), { contents, bucketKey, bodyId, envelope: Uint8Array.from(envelope) });
     },
   };
 }

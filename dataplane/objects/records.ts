@@ -22,7 +22,7 @@ import type { BucketEntry } from "../config/config.ts";
 import type { BucketKey } from "../keys/keys.ts";
 import type { Entry, EnvelopeSource, ObjectRef } from "../storage/storage.ts";
 import type { Encryption } from "./encryption.ts";
-import type { OpenedObject } from "./opened.ts";
+import type { OpenedMemory, OpenedObject } from "./opened.ts";
 import type { Room } from "./room.ts";
 import type { Checksum, ObjectInfo, Shown } from "./store.ts";
 
@@ -101,18 +101,34 @@ export function openObject(
   bucket: BucketEntry,
   entry: Entry,
 ): OpenedObject | Promise<OpenedObject> {
-  const envelope = envelopeOf(entry);
-  const bucketKey = room.keys.byId(call, bucket, bucketKeyIdOf(envelope));
-  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(room, key, entry, envelope));
-  return openUnder(room, bucketKey, entry, envelope);
+  return openListed(room, call, bucket, entry, room.opened);
 }
 
-function openUnder(room: Room, bucketKey: BucketKey, entry: Entry, envelope: Uint8Array): OpenedObject {
-  const remembered = room.opened.get(entry, envelope, bucketKey);
+/** The same for one of many, which would drive what is asked for often out of the memory. */
+export function openListed(
+  room: Room,
+  call: Call,
+  bucket: BucketEntry,
+  entry: Entry,
+  memory?: OpenedMemory,
+): OpenedObject | Promise<OpenedObject> {
+  const envelope = envelopeOf(entry);
+  const bucketKey = room.keys.byId(call, bucket, bucketKeyIdOf(envelope));
+  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(key, entry, envelope, memory));
+  return openUnder(bucketKey, entry, envelope, memory);
+}
+
+function openUnder(
+  bucketKey: BucketKey,
+  entry: Entry,
+  envelope: Uint8Array,
+  memory: OpenedMemory | undefined,
+): OpenedObject {
+  const remembered = memory?.get(entry, envelope, bucketKey);
   if (remembered !== undefined) return remembered;
   const contents = openEnvelope(envelope, placeOf(entry.ref.name, entry.version), bucketKey.key);
   const opened = { entry, contents, bucketKey, bodyId: Uint8Array.from(bodyIdOf(envelope)) };
-  room.opened.put(opened, envelope);
+  memory?.put(opened, envelope);
   return opened;
 }
 

@@ -2,7 +2,7 @@
 import { hash } from "node:crypto";
 import { Failure } from "../failure.ts";
 import type { Listing, ObjectInfo } from "../objects/objects.ts";
-import { checksumType, quotedEtag, sendXml } from "./answers.ts";
+import { checksumType, sendXml } from "./answers.ts";
 import { base64Bytes, wholeNumber } from "./fields.ts";
 import { bucketOf, decided, type Handle } from "./handling.ts";
 import { encodeSlashed, type Target } from "./target.ts";
@@ -109,7 +109,8 @@ function contents(info: ObjectInfo, encode: PageWanted["encode"], withOwner: boo
   const inner = [
     element("Key", encode(info.ref.name)),
     element("LastModified", xmlTime(info.modifiedMs)),
-    element("ETag", quotedEtag(info.etag)),
+    // As escaping would write it: an ETag is hexadecimal.
+    `<ETag>&quot;${info.etag}&quot;</ETag>`,
     ...info.checksums.map(({ algorithm }) => element("ChecksumAlgorithm", algorithm)),
     checksum === undefined ? "" : element("ChecksumType", checksumType(checksum.kind)),
     element("Size", info.sizeBytes),

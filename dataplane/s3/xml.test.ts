@@ -81,6 +81,15 @@ describe("text in XML", () => {
 
 test("times are whole seconds", () => expect(xmlTime(1_764_000_000_999)).toBe("2025-11-24T16:00:00.000Z"));
 
+test("times are those of a calendar, on whichever day, before 1970 and after 9999 too", () => {
+  const times = fc.integer({ min: -70_000_000_000_000, max: 8_000_000_000_000_000 });
+  fc.assert(
+    fc.property(fc.oneof(times, fc.constantFrom(0, -1, 999, 86_399_999, 86_400_000, -86_400_000)), (ms) => {
+      expect(xmlTime(ms)).toBe(new Date(Math.floor(ms / 1000) * 1000).toISOString());
+    }),
+  );
+});
+
 describe("a document", () => {
   test("is read: declaration, name space, comments, numeric entities", () => {
     const text = `<?xml version="1.0" encoding="UTF-8"?>

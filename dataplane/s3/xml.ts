@@ -10,7 +10,7 @@ export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
 /** `<Name>text</Name>`, escaped. */
 export function element(name: string, text: string | number | boolean): string {
-  return `<${name}>${escapeXml(String(text))}</${name}>`;
+  return `<${name}>${typeof text === "string" ? escapeXml(text) : text}</${name}>`;
 }
 
 /** The element, or nothing where there is no text. */
@@ -57,9 +57,25 @@ function escapeSign(sign: string): string {
   }
 }
 
-/** Times of answers: whole seconds, as LastModified is everywhere. */
+const DAY_SECONDS = 86_400;
+let lastDay = Number.NaN;
+let lastDayText = "";
+
+/** Times of answers: whole seconds, as LastModified is everywhere. A page has a thousand, of few days. */
 export function xmlTime(ms: number): string {
-  return `${new Date(Math.floor(ms / 1000) * 1000).toISOString().slice(0, 19)}.000Z`;
+  const seconds = Math.floor(ms / 1000);
+  const day = Math.floor(seconds / DAY_SECONDS);
+  if (day !== lastDay) {
+    lastDayText = new Date(day * DAY_SECONDS * 1000).toISOString().slice(0, -"00:00:00.000Z".length);
+    lastDay = day;
+  }
+  const ofDay = seconds - day * DAY_SECONDS;
+  const hours = twoDigits(Math.floor(ofDay / 3600));
+  return `${lastDayText}${hours}:${twoDigits(Math.floor(ofDay / 60) % 60)}:${twoDigits(ofDay % 60)}.000Z`;
+}
+
+function twoDigits(value: number): string {
+  return value < 10 ? `0${value}` : `${value}`;
 }
 
 /** An element that was read: text, or elements by name, each a list. */

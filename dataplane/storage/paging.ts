@@ -68,7 +68,12 @@ export function pageOf<Item>(query: ListQuery, scan: Scan<Item>, listed: Listed<
   const prefix = Buffer.from(query.prefix);
   const delimiter = query.delimiter ? Buffer.from(query.delimiter) : undefined;
   let from = firstPosition(prefix, query.after);
-  let last: After | undefined;
+  /** What the page ends with so far: an item, or a common prefix. */
+  let last: { readonly item: Item } | { readonly prefix: string } | undefined;
+  const afterLast = (): After | undefined => {
+    if (last === undefined) return undefined;
+    return "item" in last ? listed.after(last.item) : { skip: "prefix", name: last.prefix };
+  };
   let count = delimiter === undefined ? query.limit + 1 : 8;
   for (;;) {
     const batch = scan(from, count);
@@ -82,21 +87,22 @@ export function pageOf<Item>(query: ListQuery, scan: Scan<Item>, listed: Listed<
         return page(undefined);
       }
       if (items.length + prefixes.length === query.limit) {
-        return page(last);
+        return page(afterLast());
       }
       collapsed = commonPrefix(name, prefix.length, delimiter);
       if (collapsed === undefined) {
         items.push(item);
-        last = listed.after(item);
+        last = { item };
       } else {
-        prefixes.push(collapsed.toString());
-        last = { skip: "prefix", name: collapsed.toString() };
+        const text = collapsed.toString();
+        prefixes.push(text);
+        last = { prefix: text };
       }
     }
     if (batch.length < count || last === undefined) {
       return page(undefined);
     }
-    from = firstPosition(prefix, last);
+    from = firstPosition(prefix, afterLast());
     count = collapsed === undefined ? Math.min(count * 2, query.limit + 1 - items.length - prefixes.length) : 1;
   }
 }
