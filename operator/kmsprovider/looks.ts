@@ -65,10 +65,11 @@ export class Looks {
     return last?.of === of ? last : undefined;
   }
 
-  /** How long until the next look is due. */
+  /** How long until the next look is due; undefined while one is under way, whose end `done` is told of. */
   dueInMs(item: string): number | undefined {
     const seen = this.#seen.get(item);
-    return seen === undefined ? undefined : Math.max(0, seen.againAtMs - this.#clock.monotonicMs());
+    if (seen === undefined || this.#underWay.has(item)) return undefined;
+    return Math.max(0, seen.againAtMs - this.#clock.monotonicMs());
   }
 
   /** The next pass looks, whatever the interval. */

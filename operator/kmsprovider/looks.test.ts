@@ -1,0 +1,57 @@
+import type { AddressInfo } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { KmsProvider } from "../../crds/kmsprovider.ts";
+import { parseKmsOptions } from "../../kms/options.ts";
+import { systemClock } from "../clock.ts";
+import { Looks } from "./looks.ts";
+
+const provider = {
+  spec: { healthCheck: { interval: "60s", timeout: "300ms", failureThreshold: 3 } },
+} as unknown as KmsProvider;
+
+let server: Server;
+const sockets = new Set<Socket>();
+const stopping = new AbortController();
+
+/** Takes connections and says nothing. */
+beforeEach(async () => {
+  server = createServer((socket) => void sockets.add(socket));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+});
+
+afterEach(() => {
+  stopping.abort();
+  for (const socket of sockets) socket.destroy();
+  server.close();
+});
+
+function optionsOf(port: number) {
+  const parsed = parseKmsOptions({
+    type: "Vault",
+    address: `http://127.0.0.1:${port}`,
+    mount: "transit",
+    keyName: "photos",
+    auth: { token: "token-of-a-test" },
+  });
+  if ("problems" in parsed) throw new Error(JSON.stringify(parsed.problems));
+  return parsed.options;
+}
+
+describe("Looks", () => {
+  test("are not due while one is under way, or a pass would follow the other without a pause", async () => {
+    const told: string[] = [];
+    const looks = new Looks(systemClock, (item) => told.push(item), stopping.signal);
+    const options = optionsOf((server.address() as AddressInfo).port);
+    const first = await looks.look("a/b", provider, options);
+    expect(first?.probe).toMatchObject({ outcome: "failed", code: "unreachable" });
+    expect(looks.dueInMs("a/b")).toBeGreaterThan(0);
+    looks.hurry("a/b");
+    expect(looks.dueInMs("a/b")).toBe(0);
+    await looks.look("a/b", provider, options);
+    expect(looks.dueInMs("a/b")).toBeUndefined();
+    await looks.ended();
+    expect(looks.dueInMs("a/b")).toBeGreaterThan(0);
+    expect(told).toEqual(["a/b", "a/b"]);
+  });
+});
