@@ -3,8 +3,9 @@
 import type { LogLevel } from "./log.ts";
 
 export interface Config {
-  /** A kubeconfig; undefined: that of the environment, or of the pod. */
+  /** A kubeconfig; undefined: the pod that we run in, else that of whoever runs us. */
   readonly kubeconfig: string | undefined;
+  readonly inCluster: { readonly host: string; readonly port: string; readonly folder: string } | undefined;
   /** Where the operator runs: its lease is there. */
   readonly namespace: string;
   /** The name of its pod, as Events show it. */
@@ -56,6 +57,7 @@ export function readEnvironment(environment: Environment): Config {
   if (problems.length > 0) throw new ConfigError(`The environment is not right: ${problems.join("; ")}`);
   return {
     kubeconfig: environment["COFFER_KUBECONFIG"] || undefined,
+    inCluster: inClusterOf(environment),
     namespace,
     podName: environment["COFFER_POD_NAME"] || "coffer-operator",
     image,
@@ -64,4 +66,14 @@ export function readEnvironment(environment: Environment): Config {
     healthPort,
     leaseName: environment["COFFER_LEASE_NAME"] || "coffer-operator",
   };
+}
+
+const SERVICE_ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** What every pod has. */
+function inClusterOf(environment: Environment): Config["inCluster"] {
+  const host = environment["KUBERNETES_SERVICE_HOST"];
+  const port = environment["KUBERNETES_SERVICE_PORT"];
+  if (host === undefined || host === "" || port === undefined || port === "") return undefined;
+  return { host, port, folder: environment["COFFER_SERVICE_ACCOUNT_DIR"] || SERVICE_ACCOUNT_FOLDER };
 }

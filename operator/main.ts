@@ -37,7 +37,7 @@ async function run(config: Config, log: Log): Promise<number> {
   const clock = systemClock;
   const stopping = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stopping.abort(new Error(name)));
-  const connection = openConnection(config.kubeconfig);
+  const connection = openConnection(config);
   const kube = createKube(connection, clock);
   let isInTouch = false;
   const health = await serveHealth(config.healthPort, () => isInTouch);

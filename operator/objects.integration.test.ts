@@ -90,7 +90,7 @@ describe("a store's objects", () => {
     "a PodDisruptionBudget that hangs": [RESOURCES.disruptionBudgets, { spec: { maxUnavailable: 0 } }],
     "pods with another image": [
       RESOURCES.statefulSets,
-      { spec: { template: { spec: { containers: [{ name: "data-plane", image: "other" }] } } } },
+      { spec: { template: { spec: { containers: [{ name: "data-plane", image: "other:1" }] } } } },
     ],
     "a ServiceAccount with a token": [RESOURCES.serviceAccounts, { automountServiceAccountToken: true }],
     "a label that was taken off": [RESOURCES.services, { metadata: { labels: { "app.kubernetes.io/name": null } } }],

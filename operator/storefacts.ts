@@ -36,7 +36,7 @@ export async function factsOfStore(
   const store = stores.find(name);
   if (store === undefined) return undefined;
   const stored = await configs.find(store, signal);
-  const said = pods.facts(itemOf(name));
+  const said = await pods.facts(itemOf(name), signal);
   const ageMs = now.getTime() - Date.parse(store.metadata.creationTimestamp ?? "");
   const wasAvailable = conditionOf(store.status.conditions, "Available")?.status === "True";
   return {

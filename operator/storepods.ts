@@ -34,6 +34,8 @@ const HURRYING_MS = 60_000;
 
 interface Looking {
   readonly stop: () => void;
+  /** Resolves when it was looked at once, or is not looked at any more. */
+  readonly first: Promise<void>;
   facts: readonly PodFacts[];
   /** What they said, as text. */
   said: string;
@@ -54,9 +56,13 @@ export class StorePods {
     this.#signal = signal;
   }
 
-  /** Of a store that nobody has looked at yet, nothing is known: it is looked at from now on. */
-  facts(store: string): StoreFacts {
-    const { facts, lastReadyMs, wasReady } = this.#of(store);
+  /** A store that nobody has looked at yet is looked at from now on; the first look is waited for, so that pods which serve
+   *  are not taken for missing. Rejects with the signal's reason. */
+  async facts(store: string, signal: AbortSignal): Promise<StoreFacts> {
+    const looking = this.#of(store);
+    await looking.first;
+    signal.throwIfAborted();
+    const { facts, lastReadyMs, wasReady } = looking;
     const isReady = facts.some(({ ready }) => ready);
     const withoutReadyPodMs = isReady ? 0 : this.#needs.clock.monotonicMs() - lastReadyMs;
     return { pods: facts, withoutReadyPodMs, wasReady };
@@ -84,7 +90,9 @@ export class StorePods {
     if (known !== undefined) return known;
     const ending = new AbortController();
     const nowMs = this.#needs.clock.monotonicMs();
+    const first = Promise.withResolvers<void>();
     const looking: Looking = {
+      first: first.promise,
       stop: () => ending.abort(new Error("The store has gone")),
       facts: [],
       said: "[]",
@@ -94,18 +102,22 @@ export class StorePods {
       wake: () => undefined,
     };
     this.#looking.set(store, looking);
-    const ended = this.#look(store, looking, AbortSignal.any([this.#signal, ending.signal]));
+    const ended = this.#look(store, looking, first.resolve, AbortSignal.any([this.#signal, ending.signal]));
     this.#ended.add(ended);
-    void ended.finally(() => this.#ended.delete(ended));
+    void ended.finally(() => {
+      first.resolve();
+      this.#ended.delete(ended);
+    });
     return looking;
   }
 
-  async #look(store: string, looking: Looking, signal: AbortSignal): Promise<void> {
+  async #look(store: string, looking: Looking, looked: () => void, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const asked = this.#needs.list(store).map((pod) => this.#ask(pod, signal));
       const facts = await Promise.all(asked).catch(() => undefined);
       if (facts === undefined) return;
       this.#take(store, looking, facts);
+      looked();
       const waking = new AbortController();
       looking.wake = () => waking.abort(new Error("Somebody wants to know"));
       const until = AbortSignal.any([signal, waking.signal]);

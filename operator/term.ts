@@ -9,6 +9,7 @@ import { createBucketController } from "./encryptedbucket/reconcile.ts";
 import { PLACES, storeUrls } from "./encryptedstore/manifests.ts";
 import { createStoreController } from "./encryptedstore/reconcile.ts";
 import { Entries } from "./entries.ts";
+import { Holders } from "./holders.ts";
 import type { Notice, ResourceName } from "./kind.ts";
 import { createLooks, createProviderController } from "./kmsprovider/reconcile.ts";
 import type { Kube } from "./kube/client.ts";
@@ -113,6 +114,7 @@ function makeParts({ kube, config, clock, log, pods }: TermNeeds, signal: AbortS
     references,
     materials,
     entries: new Entries(),
+    holders: new Holders(watches.buckets),
     configs: new StoreConfigs(kube, secrets),
     access: new Access(kube, secrets),
     tokens: new Tokens(kube, clock),

@@ -53,7 +53,7 @@ async function main(): Promise<number> {
 }
 
 async function run(config: Config, log: Log, signal: AbortSignal): Promise<void> {
-  const connection = openConnection(config.kubeconfig);
+  const connection = openConnection(config);
   try {
     const needs = {
       kube: createKube(connection, systemClock),

@@ -47,7 +47,7 @@ const never = new AbortController().signal;
 export async function createOperatorWorld(what: string): Promise<OperatorWorld> {
   const access = sharedApiServer();
   const namespace = await freshNamespace(access, what);
-  const connection = openConnection(access.kubeconfig);
+  const connection = openConnection({ kubeconfig: access.kubeconfig, inCluster: undefined });
   const kube = createKube(connection, systemClock);
   const node = await startTestNode(access, namespace);
   const operator = await startOperator(namespace);
@@ -95,19 +95,16 @@ export async function createOperatorWorld(what: string): Promise<OperatorWorld> 
       const encryption = { kmsProviderRef: { name: "local" } };
       await world.apply(RESOURCES.encryptedBuckets, name, { encryption, access, ...spec });
     },
-    async secret(name) {
+    secret: async (name) => {
       const { data = {} } = await world.until(RESOURCES.secrets, name, (secret) => secret.data !== undefined);
-      const values = Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]);
-      return Object.fromEntries(values) as Record<string, string>;
+      return decoded(data);
     },
     async events(name) {
       const page = await kube.page(RESOURCES.events, { namespace }, { limit: 500, after: undefined }, never);
       return page.items.filter(({ regarding }) => regarding.name === name).map(({ reason }) => reason);
     },
-    async rest(method, bucket, object, token, body) {
-      const url = `http://${node.addressOf("coffer-default-0")}:8080/api/v1/buckets/${bucket}/objects/${object}`;
-      const headers = { authorization: `Bearer ${token}` };
-      return await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
+    rest: async (method, bucket, object, token, body) => {
+      return await askRest(node, { method, bucket, object, token, body });
     },
     async close() {
       await operator.stop();
@@ -131,4 +128,23 @@ export function conditionIn(object: KubeObject, type: ConditionType): Condition 
 function described(object: KubeObject | undefined): string {
   const { status, spec, metadata } = (object ?? {}) as Partial<KubeObject & { status: unknown; spec: unknown }>;
   return JSON.stringify(status ?? spec ?? metadata, undefined, 1);
+}
+
+interface RestQuestion {
+  readonly method: string;
+  readonly bucket: string;
+  readonly object: string;
+  readonly token: string;
+  readonly body: string | undefined;
+}
+
+async function askRest(node: TestNode, { method, bucket, object, token, body }: RestQuestion): Promise<Response> {
+  const url = `http://${node.addressOf("coffer-default-0")}:8080/api/v1/buckets/${bucket}/objects/${object}`;
+  const headers = { authorization: `Bearer ${token}` };
+  return await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
+}
+
+function decoded(data: Readonly<Record<string, string>>): Record<string, string> {
+  const values = Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]);
+  return Object.fromEntries(values) as Record<string, string>;
 }

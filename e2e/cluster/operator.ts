@@ -10,6 +10,7 @@ import { type FaultProxy, startFaultProxy } from "./faults.ts";
 
 export interface RunningOperator {
   readonly proxy: FaultProxy;
+  readonly pid: number;
   /** All that it printed. */
   printed(): string;
   /** SIGTERM; the exit code. */
@@ -50,6 +51,7 @@ export async function startOperator(namespace: string, more: Record<string, stri
   };
   return {
     proxy,
+    pid: child.pid ?? 0,
     printed: () => printed,
     stop: async () => await end("SIGTERM"),
     kill: async () => {

@@ -15,7 +15,6 @@ import {
   type CredentialsPlan,
   compileBucket,
   type Finding,
-  holdersOf,
   isFinding,
   nextRevision,
   overlapMsOf,
@@ -24,6 +23,7 @@ import {
 import { conditionOf, withCondition } from "../conditions.ts";
 import { type Controller, itemOf } from "../controller.ts";
 import type { Entries } from "../entries.ts";
+import type { Holders } from "../holders.ts";
 import type { Notice, Plan, ResourceName } from "../kind.ts";
 import type { Kube } from "../kube/client.ts";
 import { setFinalizers } from "../kube/finalizers.ts";
@@ -45,6 +45,7 @@ export interface BucketNeeds extends StoreFactsNeeds {
   readonly materials: Materials;
   readonly entries: Entries;
   readonly access: Access;
+  readonly holders: Holders;
   /** By `itemOf` of the bucket: the Secrets that it wants, as `Secret/namespace/name`. */
   readonly references: References;
   urlsOf(store: ResourceName): { readonly s3: string; readonly rest: string };
@@ -96,7 +97,7 @@ async function observe(needs: BucketNeeds, bucket: EncryptedBucket, signal: Abor
   const urls = needs.urlsOf(storeName);
   const around = { s3Url: urls.s3, restUrl: urls.rest, bucketName: bucketNameOf(bucket) };
   const facts = await factsOfStore(needs, storeName, needs.clock.now(), signal);
-  const holder = holdersOf(needs.buckets.inNamespace(namespace)).get(name);
+  const holder = needs.holders.holderOf({ namespace, name });
   const previous = entryOf(facts?.config, bucketResource(name));
   const isServed = facts !== undefined && holder === undefined;
   const credentials = isServed ? await planCredentials(needs, bucket, facts, previous, around, signal) : NO_CREDENTIALS;

@@ -9,10 +9,11 @@ import type { DataPlaneConfig } from "../../dataplane/config/config.ts";
 import type { Access } from "../access.ts";
 import type { AccessSurroundings } from "../accesssecret.ts";
 import type { Clock } from "../clock.ts";
-import { holdersOf, nextRevision, storeNameOf } from "../compile/compile.ts";
+import { nextRevision, storeNameOf } from "../compile/compile.ts";
 import { no, type Verdict } from "../conditions.ts";
 import { type Controller, itemOf } from "../controller.ts";
 import type { Entries } from "../entries.ts";
+import type { Holders } from "../holders.ts";
 import { inUseFinalizers, withDeletionBlocked } from "../inuse.ts";
 import type { Notice, Plan, ResourceName } from "../kind.ts";
 import type { Kube } from "../kube/client.ts";
@@ -50,6 +51,7 @@ export interface StoreNeeds extends StoreFactsNeeds {
   readonly materials: Materials;
   readonly entries: Entries;
   readonly access: Access;
+  readonly holders: Holders;
   readonly references: References;
   readonly around: StoreSurroundings;
   podsOf(store: string): readonly PodObject[];
@@ -286,15 +288,17 @@ function isUntold(pod: PodObject, facts: StoreFacts["pods"], stored: StoredConfi
 }
 
 function isPremature(
-  { entries }: StoreNeeds,
+  { entries, holders }: StoreNeeds,
   stored: StoredConfig,
   { store, pods }: StoreFacts,
   buckets: readonly EncryptedBucket[],
 ): boolean {
   if (stored.kind === "taken" || stored.config !== undefined || pods.length === 0) return false;
   const compiled = entries.ofStore(itemOf(store.metadata));
-  const rivals = holdersOf(buckets);
-  return buckets.some(({ metadata }) => !compiled.has(itemOf(metadata)) && !rivals.has(metadata.name));
+  return buckets.some(({ metadata: { namespace = "", name } }) => {
+    const isHolder = holders.holderOf({ namespace, name }) === undefined;
+    return isHolder && !compiled.has(itemOf({ namespace, name }));
+  });
 }
 
 async function sizeVerdict(stored: StoredConfig, config: DataPlaneConfig | undefined): Promise<Verdict | undefined> {

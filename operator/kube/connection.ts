@@ -1,11 +1,10 @@
-// How the API server is reached: address, TLS and credentials by the Kubernetes client, which is loaded here alone; the
-// bytes by Node. Knows no resources.
+// How the API server is reached: the bytes by Node, address and credentials by whoever knows them. Knows no resources.
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import https, { type RequestOptions } from "node:https";
-import { KubeConfig } from "@kubernetes/client-node";
+import { kubeconfigIdentity, type PodWhereabouts, podIdentity } from "./identity.ts";
 
 export interface KubeRequest {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -16,48 +15,48 @@ export interface KubeRequest {
 }
 
 export interface Connection {
-  /** Of the kubeconfig's context, or of the pod; undefined: neither says. */
-  readonly namespace: string | undefined;
   /** Resolves with the head of the answer; who does not read its body must destroy it. Rejects when none came, with the
    *  signal's reason if that was why. */
   send(request: KubeRequest, signal: AbortSignal): Promise<IncomingMessage>;
   close(): void;
 }
 
-/** `file`: a kubeconfig; undefined: the one of the environment, else that of the pod that we run in. */
-export function openConnection(file: string | undefined): Connection {
-  const config = new KubeConfig();
-  if (file === undefined) config.loadFromDefault();
-  else config.loadFromFile(file);
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new Error("The kubeconfig has no current cluster");
-  const server = new URL(cluster.server);
-  const basePath = server.pathname.replace(/\/$/, "");
-  const agents = createAgents(cluster.proxyUrl !== undefined && cluster.proxyUrl !== "");
+/** A kubeconfig; else the pod that we run in; else the kubeconfig of whoever runs us. */
+export interface Whereabouts {
+  readonly kubeconfig: string | undefined;
+  readonly inCluster: PodWhereabouts | undefined;
+}
+
+export function openConnection(whereabouts: Whereabouts): Connection {
+  const { kubeconfig, inCluster } = whereabouts;
+  const isByPod = kubeconfig === undefined && inCluster !== undefined;
+  // The client is large, and a pod has no need of what it can do.
+  const identity = isByPod ? Promise.resolve(podIdentity(inCluster)) : kubeconfigIdentity(kubeconfig);
+  // Told to whoever asks first.
+  identity.catch(() => undefined);
+  const agents = createAgents();
   return {
-    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
     async send(request, signal) {
-      const options: RequestOptions = {};
-      await config.applyToHTTPSOptions(options);
-      const { protocol, port } = server;
+      const { url, isProxied, options } = await identity;
+      const given = await options();
+      const { protocol, port, hostname, pathname } = url;
       const head: RequestOptions = {
-        ...options,
-        agent: agents.for(options, protocol),
+        ...given,
+        agent: isProxied && given.agent instanceof http.Agent ? given.agent : agents.for(given, protocol),
         protocol,
-        host: server.hostname.replace(/^\[|\]$/g, ""),
+        host: hostname.replace(/^\[|\]$/g, ""),
         port,
         method: request.method,
-        path: `${basePath}${request.path}`,
-        headers: { ...request.headers, ...options.headers },
+        path: `${pathname.replace(/\/$/, "")}${request.path}`,
+        headers: { ...request.headers, ...given.headers },
         signal,
       };
       const first = ask(protocol, head, request.body, signal);
       // A connection that the server had closed already, which a question finds out by being asked.
-      const answer = await first.answer.catch(async (error: unknown) => {
+      return await first.answer.catch(async (error: unknown) => {
         if (signal.aborted || request.method !== "GET" || !first.asked.reusedSocket) throw error;
         return await ask(protocol, head, undefined, signal).answer;
       });
-      return answer;
     },
     close: agents.close,
   };
@@ -89,7 +88,7 @@ function ask(protocol: string, head: RequestOptions, body: string | undefined, s
 }
 
 /** Connections are kept, which the client's own agents do not; one pool for each set of certificates. */
-function createAgents(isProxied: boolean) {
+function createAgents() {
   const plain = new http.Agent({ keepAlive: true });
   let of = "";
   let secure: https.Agent | undefined;
@@ -106,10 +105,7 @@ function createAgents(isProxied: boolean) {
   }
 
   return {
-    for(options: RequestOptions, protocol: string): http.Agent {
-      if (isProxied && options.agent instanceof http.Agent) return options.agent;
-      return protocol === "http:" ? plain : secureFor(options);
-    },
+    for: (options: RequestOptions, protocol: string): http.Agent => (protocol === "http:" ? plain : secureFor(options)),
     close(): void {
       plain.destroy();
       secure?.destroy();

@@ -27,8 +27,8 @@ export async function createKubeWorld(what: string, clock: Clock = systemClock):
   const proxy = await startFaultProxy(access);
   const folder = await mkdtemp(join(tmpdir(), "coffer-kube-"));
   await proxy.writeKubeconfig(join(folder, "kubeconfig"));
-  const connection = openConnection(join(folder, "kubeconfig"));
-  const direct = openConnection(access.kubeconfig);
+  const connection = openConnection({ kubeconfig: join(folder, "kubeconfig"), inCluster: undefined });
+  const direct = openConnection({ kubeconfig: access.kubeconfig, inCluster: undefined });
   return {
     proxy,
     connection,

@@ -1,0 +1,122 @@
+// Many resources in one namespace and one store: what they cost, that a new leader knows them at once, and that one edit
+// costs no more than it does with few. The operator runs as in a pod: without the client that a kubeconfig needs, and
+// with the limits that its container gives it.
+
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sharedApiServer } from "../e2e/cluster/apiserver.ts";
+import { type RunningOperator, startOperator } from "../e2e/cluster/operator.ts";
+import { RESOURCES } from "./kube/resources.ts";
+import { eventually } from "./kube/world.ts";
+import { createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
+
+const BUCKETS = 500;
+const PROVIDERS = 50;
+const RSS_MIB_MAX = 200;
+const SYNCED_WITHIN_MS = 15_000;
+/** Two passes of the bucket, its Event, the configuration and its pod. */
+const REQUESTS_MAX = 12;
+const LIMITS = "--max-semi-space-size=4 --max-old-space-size=192";
+const never = new AbortController().signal;
+let world: OperatorWorld;
+let operator: RunningOperator;
+let folder: string;
+
+beforeAll(async () => {
+  world = await createOperatorWorld("scale");
+  await world.operator.stop();
+  folder = await mkdtemp(join(tmpdir(), "coffer-scale-"));
+  const { caPem, token } = sharedApiServer();
+  await writeFile(join(folder, "ca.crt"), caPem);
+  await writeFile(join(folder, "token"), token);
+  operator = await startOperator(world.namespace, asPod());
+});
+
+afterAll(async () => {
+  await operator.stop();
+  await world.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function asPod(): Record<string, string> {
+  const { hostname, port } = new URL(sharedApiServer().url);
+  return {
+    COFFER_KUBECONFIG: "",
+    KUBERNETES_SERVICE_HOST: hostname,
+    KUBERNETES_SERVICE_PORT: port,
+    COFFER_SERVICE_ACCOUNT_DIR: folder,
+    NODE_OPTIONS: LIMITS,
+  };
+}
+
+function rssMib({ pid }: RunningOperator): number {
+  const kibibytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kibibytes) / 1024;
+}
+
+async function readyBuckets(): Promise<number> {
+  const scope = { namespace: world.namespace };
+  const page = await world.kube.page(RESOURCES.encryptedBuckets, scope, { limit: 1000, after: undefined }, never);
+  return page.items.filter((bucket) => isTrue(bucket, "Ready")).length;
+}
+
+describe("500 buckets of 50 providers", () => {
+  it("become ready, in little memory", async () => {
+    for (let index = 0; index < PROVIDERS; index += 1) {
+      await world.apply(RESOURCES.kmsProviders, `provider-${index}`, { type: "Local" });
+    }
+    for (let index = 0; index < BUCKETS; index += 1) {
+      const encryption = { kmsProviderRef: { name: `provider-${index % PROVIDERS}` } };
+      await world.applyBucket(`bucket-${index}`, { encryption });
+    }
+    await eventually(readyBuckets, (count) => count === BUCKETS, 240_000);
+    expect(rssMib(operator)).toBeLessThan(RSS_MIB_MAX);
+  }, 300_000);
+
+  it("are known to a new leader at once, which finds nothing to write and nobody unready", async () => {
+    await operator.stop();
+    const scope = { namespace: world.namespace };
+    const whole = { limit: 1000, after: undefined };
+    const before = await world.kube.page(RESOURCES.encryptedBuckets, scope, whole, never);
+    const beganMs = performance.now();
+    operator = await startOperator(world.namespace, asPod());
+    await eventually(
+      () => operator.printed(),
+      (text) => text.includes("work begins"),
+      SYNCED_WITHIN_MS,
+    );
+    expect(performance.now() - beganMs).toBeLessThan(SYNCED_WITHIN_MS);
+    await new Promise((resolve) => setTimeout(resolve, 10_000));
+    const after = await world.kube.page(RESOURCES.encryptedBuckets, scope, whole, never);
+    const versions = (page: typeof before) => page.items.map(({ metadata }) => metadata.resourceVersion);
+    expect(versions(after)).toEqual(versions(before));
+    expect(rssMib(operator)).toBeLessThan(RSS_MIB_MAX);
+  }, 60_000);
+
+  it("make one edit no dearer than few do", async () => {
+    await operator.stop();
+    operator = await startOperator(world.namespace);
+    await eventually(
+      () => operator.printed(),
+      (text) => text.includes("work begins"),
+      SYNCED_WITHIN_MS,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 10_000));
+    const before = operator.proxy.seen.length;
+    const encryption = { kmsProviderRef: { name: "provider-7" } };
+    await world.applyBucket("bucket-7", { encryption, access: [{ name: "app", permissions: ["Read"] }] });
+    await world.until(
+      RESOURCES.encryptedBuckets,
+      "bucket-7",
+      (one) => one.status.observedGeneration === one.metadata.generation && isTrue(one, "Ready"),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const asked = operator.proxy.seen.slice(before).filter(({ path }) => !path.includes("/leases/"));
+    expect(asked.length).toBeLessThanOrEqual(REQUESTS_MAX);
+    expect(asked.filter(({ path }) => path.includes("encryptedbuckets/") && !path.includes("bucket-7"))).toEqual([]);
+    expect(operator.proxy.violations).toEqual([]);
+  }, 60_000);
+});
