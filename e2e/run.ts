@@ -40,21 +40,21 @@ const TIERS: readonly Tier[] = [
     what: "Unit tests: every room by itself.",
     config: "vitest.config.ts",
     reporter: "default",
-    limitMs: 7 * MINUTE_MS,
+    limitMs: 15 * MINUTE_MS,
   },
   {
     name: "integration",
     what: "Integration tests: the API and the operator against a real API server and etcd.",
     config: "e2e/cluster/vitest.config.ts",
     reporter: "default",
-    limitMs: 10 * MINUTE_MS,
+    limitMs: 15 * MINUTE_MS,
   },
   {
     name: "e2e",
     what: "End-to-end tests: the whole store, started as a user starts it, and real clients.",
     config: "e2e/vitest.config.ts",
     reporter: "verbose",
-    limitMs: 12 * MINUTE_MS,
+    limitMs: 30 * MINUTE_MS,
   },
 ];
 
