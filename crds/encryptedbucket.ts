@@ -202,7 +202,6 @@ const status = statusOf("EncryptedBucket", {
 
 export type EncryptedBucketSpec = Static<typeof spec>;
 export type EncryptedBucketStatus = Static<typeof status>;
-export type AccessEntry = Static<typeof accessEntry>;
 /** A bucket whose objects are encrypted. */
 export type EncryptedBucket = Resource<"EncryptedBucket", EncryptedBucketSpec, EncryptedBucketStatus>;
 

@@ -28,7 +28,7 @@ import {
 } from "./schema.ts";
 
 /** The size of a volume whose store says nothing of it. */
-export const VOLUME_SIZE = "10Gi";
+const VOLUME_SIZE = "10Gi";
 
 const HAS_CLASS = (of: string) => `(has(${of}.filesystem) && has(${of}.filesystem.storageClassName))`;
 const SIZE = (of: string) => `quantity(has(${of}.filesystem) ? ${of}.filesystem.size : '${VOLUME_SIZE}')`;

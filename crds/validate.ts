@@ -64,7 +64,7 @@ export function statusProblems(kind: KindName, status: unknown): readonly Proble
 }
 
 /** The kind of an object of the API; undefined: it is none of ours. */
-export function kindOf(object: Record<string, unknown>): KindName | undefined {
+function kindOf(object: Record<string, unknown>): KindName | undefined {
   const { kind } = object;
   if (object["apiVersion"] !== API_VERSION || typeof kind !== "string" || !Object.hasOwn(KINDS, kind)) {
     return undefined;

@@ -107,7 +107,7 @@ export async function withValues(
   }
 }
 
-export function parseObjects(text: string): Rendered[] {
+function parseObjects(text: string): Rendered[] {
   const objects: Rendered[] = [];
   for (const document of parseAllDocuments(text)) {
     const [error] = document.errors;
