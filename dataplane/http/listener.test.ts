@@ -558,6 +558,41 @@ describe("a body", () => {
     client.socket.destroy();
   });
 
+  test("that drips is ended after its time, though it is never idle", async () => {
+    const { port, ports } = await open(protocolOf({ "/count": count }), { paceMs: 150, paceBytes: 100 });
+    const client = rawClient(port);
+    client.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 100000\r\n\r\n`);
+    const drip = setInterval(() => client.send("x"), 20);
+    const text = await client.closed();
+    clearInterval(drip);
+    expect(text).toMatch(/^HTTP\/1\.1 400 [\s\S]*RequestTimeout/);
+    await until(() => ports.lines.length === 1);
+    expect(ports.lines[0]).toMatchObject({ code: "RequestTimeout" });
+  });
+
+  test("that keeps its pace, or that we read slowly ourselves, is taken however long that takes", async () => {
+    const slow: Handle = async (_call, { body, answer }) => {
+      let bytes = 0;
+      for await (const block of body) {
+        bytes += block.length;
+        await new Promise((resolve) => setTimeout(resolve, 700));
+      }
+      sendWhole(answer, 200, "text/plain", `read ${bytes}`);
+    };
+    const { port } = await open(protocolOf({ "/count": count, "/slow": slow }), { paceMs: 150, paceBytes: 100 });
+    const read = rawClient(port);
+    read.send(`PUT /slow HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\nabc`);
+    const paced = rawClient(port);
+    paced.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 20000\r\n\r\n`);
+    for (let sent = 0; sent < 10; sent += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 70));
+      paced.send("x".repeat(2000));
+    }
+    await Promise.all([paced.until("counted 20000"), read.until("read 3")]);
+    read.socket.destroy();
+    paced.socket.destroy();
+  });
+
   test("is not held against a client that waits for us", async () => {
     const slow: Handle = async (_call, { answer }) => {
       await new Promise((resolve) => setTimeout(resolve, 500));

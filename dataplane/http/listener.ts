@@ -23,6 +23,9 @@ export interface ListenerLimits {
   readonly headerBytes: number;
   /** Of a connection between two requests; clients' pools keep theirs for less. */
   readonly keepAliveMs: number;
+  /** How often a body is looked at, and the least that a client that we wait for must have sent meanwhile, twice in a row. */
+  readonly paceMs: number;
+  readonly paceBytes: number;
   /** What is read, and for how long, behind an answer that came before the body. */
   readonly lingerBytes: number;
   readonly lingerMs: number;
@@ -34,6 +37,8 @@ export const listenerLimits: ListenerLimits = {
   headersCheckMs: 2_000,
   headerBytes: 16 * 1024,
   keepAliveMs: 75_000,
+  paceMs: 60_000,
+  paceBytes: 16 * 1024,
   lingerBytes: 1024 * 1024,
   lingerMs: 2_000,
   connectionsMax: 10_000,
@@ -84,6 +89,12 @@ export function createListener<Target>(ports: RequestPorts<Target>, limits: List
     clearTimeout(timer);
     return inTime;
   }
+
+  const pace = setInterval(() => {
+    for (const one of running) one.judgePace(limits.paceBytes);
+  }, limits.paceMs);
+  pace.unref();
+  server.once("close", () => clearInterval(pace));
 
   return {
     async listen(port, host) {

@@ -54,6 +54,8 @@ export interface Running {
   readonly answer: ServerResponse;
   readonly incoming: Incoming;
   abort(reason: Failure): void;
+  /** Ends a body of which less than that has come since the last time, and the time before, though it was waited for. */
+  judgePace(bytesMin: number): void;
   /** The connection ends with this answer. */
   closeAfter(): void;
 }
@@ -89,6 +91,8 @@ class Request<Target> implements Running {
   #call: Call | undefined;
   #failure: Failure | undefined;
   #reservedBytes = 0;
+  #pacedBytes = 0;
+  #wasSlow = false;
   readonly head: IncomingMessage;
   readonly answer: ServerResponse;
   readonly incoming: Incoming;
@@ -119,6 +123,14 @@ class Request<Target> implements Running {
   abort(reason: Failure): void {
     this.#controller.abort(reason);
     this.incoming.fail(reason);
+  }
+
+  judgePace(bytesMin: number): void {
+    const { bytes, waitingSinceMs } = this.incoming;
+    const isSlow = waitingSinceMs !== undefined && bytes - this.#pacedBytes < bytesMin;
+    if (isSlow && this.#wasSlow) this.incoming.fail(new Failure("RequestTimeout", "The body comes too slowly"));
+    this.#pacedBytes = bytes;
+    this.#wasSlow = isSlow;
   }
 
   closeAfter(): void {
