@@ -34,7 +34,7 @@ export function readOwnEnvironment(): Config {
 }
 
 /** Throws ConfigError with all that is wrong. */
-function readEnvironment(environment: Environment): Config {
+export function readEnvironment(environment: Environment): Config {
   const problems: string[] = [];
   const needed = (name: string): string => {
     const value = environment[name] ?? "";

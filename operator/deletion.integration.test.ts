@@ -111,6 +111,42 @@ describe("an EncryptedBucket that is deleted", () => {
   });
 });
 
+describe("a deletion that begins at the wrong end", () => {
+  it("ends, though the provider was deleted first", async () => {
+    await world.apply(RESOURCES.kmsProviders, "doomed", { type: "Local" });
+    const encryption = { kmsProviderRef: { name: "doomed" } };
+    await bucketWithObject("orphan", { encryption, deletionPolicy: "DeleteWithObjects" });
+    await world.remove(RESOURCES.kmsProviders, "doomed");
+    await world.until(RESOURCES.kmsProviders, "doomed", (one) => isTrue(one, "DeletionBlocked"));
+    await world.remove(RESOURCES.encryptedBuckets, "orphan");
+    await world.untilGone(RESOURCES.encryptedBuckets, "orphan", 40_000);
+    await world.untilGone(RESOURCES.kmsProviders, "doomed");
+  });
+
+  it("ends, though the access Secret and the key ring were deleted first", async () => {
+    await world.apply(RESOURCES.kmsProviders, "ringless", { type: "Local" });
+    const encryption = { kmsProviderRef: { name: "ringless" } };
+    await bucketWithObject("bare", { encryption, deletionPolicy: "DeleteWithObjects" });
+    await world.remove(RESOURCES.secrets, "ringless-key-ring");
+    await world.remove(RESOURCES.encryptedBuckets, "bare");
+    await world.remove(RESOURCES.secrets, "bare-app");
+    await world.untilGone(RESOURCES.encryptedBuckets, "bare", 40_000);
+  });
+
+  it("ends for a bucket whose provider never was", async () => {
+    const encryption = { kmsProviderRef: { name: "nobody" } };
+    await world.applyBucket("unserved", { encryption, deletionPolicy: "DeleteWithObjects" });
+    await world.until(
+      RESOURCES.encryptedBuckets,
+      "unserved",
+      (one) =>
+        (one.metadata.finalizers ?? []).length > 0 && conditionIn(one, "ProviderReady")?.reason === "ProviderNotFound",
+    );
+    await world.remove(RESOURCES.encryptedBuckets, "unserved");
+    await world.untilGone(RESOURCES.encryptedBuckets, "unserved");
+  });
+});
+
 describe("two EncryptedBuckets of one name", () => {
   it("are one bucket: the second waits, and takes over by itself", async () => {
     await world.applyBucket("first", { bucketName: "shared" });

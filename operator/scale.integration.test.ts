@@ -3,12 +3,12 @@
 // with the limits that its container gives it.
 
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sharedApiServer } from "../e2e/cluster/apiserver.ts";
-import { type RunningOperator, startOperator } from "../e2e/cluster/operator.ts";
+import { podEnvironment, type RunningOperator, startOperator } from "../e2e/cluster/operator.ts";
 import { RESOURCES } from "./kube/resources.ts";
 import { eventually } from "./kube/world.ts";
 import { createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
@@ -24,15 +24,14 @@ const never = new AbortController().signal;
 let world: OperatorWorld;
 let operator: RunningOperator;
 let folder: string;
+let asPod: Record<string, string>;
 
 beforeAll(async () => {
   world = await createOperatorWorld("scale");
   await world.operator.stop();
   folder = await mkdtemp(join(tmpdir(), "coffer-scale-"));
-  const { caPem, token } = sharedApiServer();
-  await writeFile(join(folder, "ca.crt"), caPem);
-  await writeFile(join(folder, "token"), token);
-  operator = await startOperator(world.namespace, asPod());
+  asPod = { ...(await podEnvironment(sharedApiServer(), folder)), NODE_OPTIONS: LIMITS };
+  operator = await startOperator(world.namespace, asPod);
 });
 
 afterAll(async () => {
@@ -40,17 +39,6 @@ afterAll(async () => {
   await world.close();
   await rm(folder, { recursive: true, force: true });
 });
-
-function asPod(): Record<string, string> {
-  const { hostname, port } = new URL(sharedApiServer().url);
-  return {
-    COFFER_KUBECONFIG: "",
-    KUBERNETES_SERVICE_HOST: hostname,
-    KUBERNETES_SERVICE_PORT: port,
-    COFFER_SERVICE_ACCOUNT_DIR: folder,
-    NODE_OPTIONS: LIMITS,
-  };
-}
 
 function rssMib({ pid }: RunningOperator): number {
   const kibibytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
@@ -82,7 +70,7 @@ describe("500 buckets of 50 providers", () => {
     const whole = { limit: 1000, after: undefined };
     const before = await world.kube.page(RESOURCES.encryptedBuckets, scope, whole, never);
     const beganMs = performance.now();
-    operator = await startOperator(world.namespace, asPod());
+    operator = await startOperator(world.namespace, asPod);
     await eventually(
       () => operator.printed(),
       (text) => text.includes("work begins"),

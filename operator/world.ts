@@ -4,6 +4,7 @@
 import type { Condition } from "../crds/kind.ts";
 import type { ConditionType } from "../crds/reasons.ts";
 import { freshNamespace, sharedApiServer } from "../e2e/cluster/apiserver.ts";
+import type { ApiServerAccess } from "../e2e/cluster/controlplane.ts";
 import { startTestNode, type TestNode } from "../e2e/cluster/node.ts";
 import { type RunningOperator, startOperator } from "../e2e/cluster/operator.ts";
 import { systemClock } from "./clock.ts";
@@ -44,13 +45,20 @@ export interface OperatorWorld {
 
 const never = new AbortController().signal;
 
-export async function createOperatorWorld(what: string): Promise<OperatorWorld> {
-  const access = sharedApiServer();
+/** Where the operator is to run, and as whom, if not before the shared API server as a user who may do everything. */
+export interface OperatorWishes {
+  readonly access: ApiServerAccess & { readonly kubeconfig: string };
+  /** After the namespace was made, and before the operator runs: its environment. */
+  prepare(namespace: string): Promise<Record<string, string>>;
+}
+
+export async function createOperatorWorld(what: string, wishes?: OperatorWishes): Promise<OperatorWorld> {
+  const access = wishes?.access ?? sharedApiServer();
   const namespace = await freshNamespace(access, what);
   const connection = openConnection({ kubeconfig: access.kubeconfig, inCluster: undefined });
   const kube = createKube(connection, systemClock);
   const node = await startTestNode(access, namespace);
-  const operator = await startOperator(namespace);
+  const operator = await startOperator(namespace, await wishes?.prepare(namespace), access);
 
   async function find<Shape extends KubeObject>(type: ResourceType<Shape>, name: string) {
     return await kube.read(type, { namespace, name }, never);

@@ -266,6 +266,8 @@ export const ROOMS: readonly Room[] = [
     imports: ["crds/"],
     doors: {
       "e2e/cluster/apiserver.ts": "a real API server, for tests of whatever talks to one",
+      "e2e/cluster/controlplane.ts": "an API server of one's own, for what cannot be shared",
+      "e2e/cluster/crds.ts": "our three kinds, in an API server of one's own",
       "e2e/cluster/faults.ts": "a proxy before it, which breaks what a test wants broken",
       "e2e/cluster/operator.ts": "runs the operator itself, as its Deployment would",
       "e2e/cluster/node.ts": "runs the data planes of StatefulSets as processes, as a node would",

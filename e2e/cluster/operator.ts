@@ -2,10 +2,11 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sharedApiServer } from "./apiserver.ts";
+import type { ApiServerAccess } from "./controlplane.ts";
 import { type FaultProxy, startFaultProxy } from "./faults.ts";
 
 export interface RunningOperator {
@@ -20,9 +21,14 @@ export interface RunningOperator {
 
 const ROOT = join(import.meta.dirname, "..", "..");
 
-export async function startOperator(namespace: string, more: Record<string, string> = {}): Promise<RunningOperator> {
+/** `more` goes over the environment that it has; `access` is to another API server than the shared one. */
+export async function startOperator(
+  namespace: string,
+  more: Record<string, string> = {},
+  access: ApiServerAccess = sharedApiServer(),
+): Promise<RunningOperator> {
   const folder = await mkdtemp(join(tmpdir(), "coffer-operator-"));
-  const proxy = await startFaultProxy(sharedApiServer());
+  const proxy = await startFaultProxy(access);
   const kubeconfig = join(folder, "kubeconfig");
   await proxy.writeKubeconfig(kubeconfig);
   const environment = {
@@ -57,6 +63,22 @@ export async function startOperator(namespace: string, more: Record<string, stri
     kill: async () => {
       await end("SIGKILL");
     },
+  };
+}
+
+/** The environment of a pod: it finds the API server, and who it is, as every pod does. Past the proxy. */
+export async function podEnvironment(
+  { url, caPem, token }: ApiServerAccess,
+  folder: string,
+): Promise<Record<string, string>> {
+  await writeFile(join(folder, "ca.crt"), caPem);
+  await writeFile(join(folder, "token"), token, { mode: 0o600 });
+  const { hostname, port } = new URL(url);
+  return {
+    COFFER_KUBECONFIG: "",
+    KUBERNETES_SERVICE_HOST: hostname,
+    KUBERNETES_SERVICE_PORT: port,
+    COFFER_SERVICE_ACCOUNT_DIR: folder,
   };
 }
 

@@ -31,6 +31,10 @@ export function compileBucket(inputs: BucketInputs): BucketEntry | Finding {
   if (spec.suspend) {
     return previous ?? { finding: "Suspended", message: "spec.suspend is true, and the bucket has never been served" };
   }
+  // What goes needs nothing but to be known to the pods: its provider may have gone first.
+  if (bucket.metadata.deletionTimestamp !== undefined && previous !== undefined) {
+    return withRevision({ ...previous, revision: inputs.revision, state: stateOf(bucket) }, previous);
+  }
   const wanted = spec.encryption.kmsProviderRef.name;
   if (provider === undefined) {
     return { finding: "ProviderNotFound", message: `KmsProvider "${wanted}" does not exist` };

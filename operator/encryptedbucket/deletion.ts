@@ -15,6 +15,8 @@ export interface DeletionObserved {
   readonly bucketName: string;
   /** Another has the bucket's name: this one has no objects. */
   readonly isHeldByAnother: boolean;
+  /** It is in the configuration of the store, or can be. */
+  readonly isServable: boolean;
   /** Gone, or going itself. */
   readonly isStoreGone: boolean;
   readonly pods: readonly PodFacts[];
@@ -67,8 +69,10 @@ function left(): DeletionPlan {
   };
 }
 
-function whyKept({ bucket, isStoreGone, withoutReadyPodMs }: DeletionObserved, now: Date): string | undefined {
+function whyKept(observed: DeletionObserved, now: Date): string | undefined {
+  const { bucket, isStoreGone, isServable, withoutReadyPodMs } = observed;
   if (isStoreGone) return "The store has gone";
+  if (!isServable) return "The bucket was never served";
   const goingMs = now.getTime() - Date.parse(bucket.metadata.deletionTimestamp ?? "");
   if (Math.min(goingMs, withoutReadyPodMs) < PATIENCE_MS) return undefined;
   return "No pod of the store has been ready for five minutes";

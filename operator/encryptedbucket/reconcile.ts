@@ -122,6 +122,7 @@ async function observe(needs: BucketNeeds, bucket: EncryptedBucket, signal: Abor
       bucket,
       bucketName: bucketNameOf(bucket),
       isHeldByAnother: holder !== undefined,
+      isServable: previous !== undefined || !isFinding(compiled),
       isStoreGone: facts === undefined || facts.store.metadata.deletionTimestamp !== undefined,
       pods: facts?.pods ?? [],
       withoutReadyPodMs: facts?.withoutReadyPodMs ?? 0,

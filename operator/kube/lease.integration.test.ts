@@ -88,6 +88,16 @@ describe("a lease", () => {
     expect(second.news).toHaveLength(1);
   });
 
+  it("is taken where an empty one stands, as a chart may bring it", async () => {
+    const world = await createKubeWorld("lease");
+    const metadata = { namespace: world.namespace, name: "operator" };
+    const empty = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata, spec: {} };
+    await world.other.create(RESOURCES.leases, empty, never);
+    const first = await contender("first", world.namespace);
+    await untilLeads(first);
+    await world.close();
+  });
+
   it("goes over at once where the leader ends in peace", async () => {
     const first = await contender("first");
     await untilLeads(first);
