@@ -8,8 +8,10 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { prepareHelm } from "./chart/helm.ts";
 import { prepareBinaries } from "./cluster/binaries.ts";
 import { prepareDebian } from "./debian.ts";
+import { prepareJudge } from "./gitops/judge.ts";
 import { prepareOpenBao } from "./openbao.ts";
 import { PYTHON_TOOLS, preparePython } from "./python.ts";
 
@@ -77,7 +79,8 @@ async function main(): Promise<void> {
     if (tier.name === "e2e") counts.push(await bringClients());
     if (tier.name === "integration") {
       const brought = await bringControlPlane();
-      counts.push(brought);
+      counts.push(brought, await bring(async () => say(`Helm: ${await prepareHelm(say)}`)));
+      counts.push(await bring(async () => say(`Judge of health: ${await prepareJudge(say)}`)));
       // Without it each of them would fail, and say the same.
       if (brought.failed > 0) continue;
     }
