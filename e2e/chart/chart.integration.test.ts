@@ -296,6 +296,8 @@ describe("a release", () => {
     await release("install", "coffer", CHART);
     await release("upgrade", "coffer", CHART, "--set", "crds.keep=false");
     await release("uninstall", "coffer", "--no-hooks");
-    expect((await askApiServer(server, "GET", `${CRDS}/encryptedbuckets.coffer.dev`)).status).toBe(404);
+    // A definition goes once the API server has removed what was made by it.
+    const status = async () => (await askApiServer(server, "GET", `${CRDS}/encryptedbuckets.coffer.dev`)).status;
+    await expect.poll(status, { timeout: 30_000, interval: 200 }).toBe(404);
   });
 });
