@@ -104,7 +104,6 @@ class Request<Target> implements Running {
     this.#keepAlive = answer.shouldKeepAlive;
     this.incoming = createIncoming(head, answer, {
       bytesMax: () => this.#row?.bodyBytesMax ?? 0,
-      turns: ports.inFlight.turns,
       // A small one is held whole, in both its forms.
       refuse: (bytes) => this.#reserve(Math.min(2 * (bytes ?? INCOMING_BYTES), INCOMING_BYTES)),
       onWhole: () => {
