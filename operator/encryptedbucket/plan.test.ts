@@ -287,6 +287,14 @@ describe("planBucket()", () => {
     expect(planned.status.bucketName).toBeUndefined();
   });
 
+  test("tells of a rewrap that ends in the same second as the one before", () => {
+    const { status } = plan(bucket());
+    const before = { ...status, encryption: { provider: "local", keyId: "ring", keyVersion: "2" } };
+    const { events } = plan(bucket({}, before));
+    expect(events.map(({ reason }) => reason)).toEqual(["RewrapDone"]);
+    expect(plan(bucket({}, status)).events).toEqual([]);
+  });
+
   test("tells of a rotation of credentials, and of a rewrap that is done, once", () => {
     const { completedMs: _completedMs, ...unfinished } = job({ state: "running" });
     const running = plan(bucket(), withPods(pod({ jobs: [unfinished] })));

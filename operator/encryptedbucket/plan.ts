@@ -313,8 +313,13 @@ function notices({ bucket, credentials, compiled }: ObservedBucket, after: Encry
   }));
   const before = bucket.status;
   const isDone = conditionOf(after.conditions, "RewrapComplete")?.reason === "RewrapDone";
+  // Times are whole seconds: two sweeps may end in one of them, and then the version tells them apart.
+  const isAnother =
+    before.rewrap?.completionTime !== after.rewrap?.completionTime ||
+    before.encryption?.provider !== after.encryption?.provider ||
+    before.encryption?.keyVersion !== after.encryption?.keyVersion;
   // The first sweep of a bucket finds nothing to tell of.
-  if (isDone && before.rewrap !== undefined && before.rewrap.completionTime !== after.rewrap?.completionTime) {
+  if (isDone && before.rewrap !== undefined && isAnother) {
     const by = `KmsProvider ${after.encryption?.provider}, version ${after.encryption?.keyVersion}`;
     found.push({ type: "Normal", reason: "RewrapDone", message: `its keys are wrapped by ${by}` });
   }
