@@ -4,7 +4,7 @@
 //   npm test -- NAME …            test files with that in their name
 
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -14,11 +14,15 @@ import { prepareDebian } from "./debian.ts";
 import { prepareJudge } from "./gitops/judge.ts";
 import { prepareOpenBao } from "./openbao.ts";
 import { PYTHON_TOOLS, preparePython } from "./python.ts";
+import { failed, NOTHING, type Outcome, readReport, sum } from "./report.ts";
 
-interface Counts {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
+type Say = (line: string) => void;
+
+interface Part {
+  readonly name: string;
+  /** Says where it is. */
+  readonly prepare: (tell: Say) => Promise<string>;
+  readonly isNeededByAll?: true;
 }
 
 interface Tier {
@@ -26,6 +30,8 @@ interface Tier {
   readonly what: string;
   readonly config: string;
   readonly reporter: string;
+  /** What is installed or built before the tests run. */
+  readonly parts: readonly Part[];
   /** A run that hangs is a failure too, and one that is told soon. */
   readonly limitMs: number;
 }
@@ -33,8 +39,17 @@ interface Tier {
 const MINUTE_MS = 60_000;
 const ROOT = join(import.meta.dirname, "..");
 const CHECKS = ["types", "lint", "dead"] as const;
-const CRASHED: Counts = { passed: 0, failed: 1, skipped: 0 };
-const NOTHING: Counts = { passed: 0, failed: 0, skipped: 0 };
+
+const CLIENTS: readonly Part[] = [
+  ...PYTHON_TOOLS.map((tool) => ({ name: `Python with ${tool}`, prepare: (tell: Say) => preparePython(tool, tell) })),
+  { name: "Programs of Debian", prepare: (tell: Say) => prepareDebian(tell).then(() => "installed") },
+];
+
+const CONTROL_PLANE: readonly Part[] = [
+  { name: "API server and etcd", prepare: bringControlPlane, isNeededByAll: true },
+  { name: "Helm", prepare: prepareHelm },
+  { name: "Judge of health", prepare: prepareJudge },
+];
 
 const TIERS: readonly Tier[] = [
   {
@@ -42,6 +57,7 @@ const TIERS: readonly Tier[] = [
     what: "Unit tests: every room by itself.",
     config: "vitest.config.ts",
     reporter: "default",
+    parts: [{ name: "OpenBao", prepare: prepareOpenBao }],
     limitMs: 15 * MINUTE_MS,
   },
   {
@@ -49,6 +65,7 @@ const TIERS: readonly Tier[] = [
     what: "Integration tests: the API and the operator against a real API server and etcd.",
     config: "e2e/cluster/vitest.config.ts",
     reporter: "default",
+    parts: CONTROL_PLANE,
     limitMs: 15 * MINUTE_MS,
   },
   {
@@ -56,6 +73,7 @@ const TIERS: readonly Tier[] = [
     what: "End-to-end tests: the whole store, started as a user starts it, and real clients.",
     config: "e2e/vitest.config.ts",
     reporter: "verbose",
+    parts: CLIENTS,
     limitMs: 30 * MINUTE_MS,
   },
 ];
@@ -72,62 +90,54 @@ async function main(): Promise<void> {
   const tiers = TIERS.filter((tier) => values.tier === undefined || values.tier === tier.name);
   if (tiers.length === 0) throw new Error(`There is no tier ${values.tier}: unit, integration or e2e`);
   say(`Node ${process.version}.`);
-  const counts: Counts[] = [];
-  if (values.checks) for (const check of CHECKS) counts.push(await runCheck(check));
-  for (const tier of tiers) {
-    if (tier.name === "unit") counts.push(await bring(async () => say(`\nOpenBao: ${await prepareOpenBao(say)}`)));
-    if (tier.name === "e2e") counts.push(await bringClients());
-    if (tier.name === "integration") {
-      const brought = await bringControlPlane();
-      counts.push(brought, await bring(async () => say(`Helm: ${await prepareHelm(say)}`)));
-      counts.push(await bring(async () => say(`Judge of health: ${await prepareJudge(say)}`)));
-      // Without it each of them would fail, and say the same.
-      if (brought.failed > 0) continue;
-    }
-    counts.push(await runTier(tier, positionals));
-  }
-  const { passed, failed, skipped } = counts.reduce(sum, NOTHING);
-  say(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
-  process.exitCode = failed > 0 ? 1 : 0;
+  const outcomes: Outcome[] = [];
+  if (values.checks) for (const check of CHECKS) outcomes.push(await runCheck(check));
+  for (const tier of tiers) outcomes.push(await bringAndRun(tier, positionals));
+  tell(outcomes.reduce(sum, NOTHING));
 }
 
-async function runCheck(check: string): Promise<Counts> {
+/** What failed is told again at the end: the log before it is long. */
+function tell({ passed, skipped, failures }: Outcome): void {
+  if (failures.length > 0) say(`\nFailed:\n${failures.map((failure) => `  ${failure}\n`).join("")}`);
+  say(`${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  process.exitCode = failures.length > 0 ? 1 : 0;
+}
+
+async function runCheck(check: string): Promise<Outcome> {
   say(`\nChecking: npm run ${check}`);
   const code = await runProgram("npm", ["run", "--silent", check], 5 * MINUTE_MS);
-  if (code === 0) return NOTHING;
-  say(`npm run ${check} failed.`);
-  return CRASHED;
+  return code === 0 ? NOTHING : failed(`npm run ${check}`);
 }
 
-/** Tests that need none of them run without them too. */
-async function bringClients(): Promise<Counts> {
+async function bringAndRun(tier: Tier, names: readonly string[]): Promise<Outcome> {
   say("");
-  const counts: Counts[] = [];
-  for (const tool of PYTHON_TOOLS) {
-    counts.push(await bring(async () => say(`Python with ${tool}: ${await preparePython(tool, say)}`)));
+  let brought = NOTHING;
+  for (const part of tier.parts) {
+    const outcome = await bring(part);
+    brought = sum(brought, outcome);
+    // Without it each of the tests would fail, and say the same.
+    if (outcome.failures.length > 0 && part.isNeededByAll === true) return brought;
   }
-  counts.push(await bring(() => prepareDebian(say)));
-  return counts.reduce(sum, NOTHING);
+  return sum(brought, await runTier(tier, names));
 }
 
-function bringControlPlane(): Promise<Counts> {
-  return bring(async () => {
-    const { apiServer, etcd } = await prepareBinaries(say);
-    say(`\nAPI server: ${apiServer}, etcd: ${etcd}`);
-  });
+async function bringControlPlane(tell: Say): Promise<string> {
+  const { apiServer, etcd } = await prepareBinaries(tell);
+  return `${apiServer}, ${etcd}`;
 }
 
-async function bring(what: () => Promise<void>): Promise<Counts> {
+async function bring({ name, prepare }: Part): Promise<Outcome> {
   try {
-    await what();
+    say(`${name}: ${await prepare(say)}`);
     return NOTHING;
   } catch (error) {
-    say(error instanceof Error ? error.message : String(error));
-    return CRASHED;
+    const why = error instanceof Error ? error.message : String(error);
+    say(why);
+    return failed(`${name}: ${why.split("\n")[0]}`);
   }
 }
 
-async function runTier(tier: Tier, names: readonly string[]): Promise<Counts> {
+async function runTier(tier: Tier, names: readonly string[]): Promise<Outcome> {
   say(`\n${tier.what}`);
   const folder = await mkdtemp(join(tmpdir(), "coffer-test-"));
   const report = join(folder, "report.json");
@@ -145,10 +155,11 @@ async function runTier(tier: Tier, names: readonly string[]): Promise<Counts> {
       ],
       tier.limitMs,
     );
-    const counts = await readCounts(report);
-    if (counts === undefined) say(`The ${tier.name} tests ended without a report (${code ?? "out of time"}).`);
-    if (counts === undefined || (code !== 0 && counts.failed === 0)) return sum(counts ?? NOTHING, CRASHED);
-    return counts;
+    const outcome = await readReport(report, ROOT);
+    const ending = `ended with ${code ?? "a signal, or out of time"}`;
+    if (outcome === undefined) return failed(`the ${tier.name} tests ${ending}, without a report`);
+    if (code === 0 || outcome.failures.length > 0) return outcome;
+    return sum(outcome, failed(`the ${tier.name} tests ${ending}, though none of them failed`));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -171,36 +182,6 @@ async function runProgram(program: string, args: readonly string[], limitMs: num
   const code = await promise;
   clearTimeout(timer);
   return code;
-}
-
-/** The parts of vitest's report that are counted. A file that does not even load has no tests, and is one failure. */
-interface Report {
-  readonly testResults: readonly {
-    readonly status: string;
-    readonly assertionResults: readonly { readonly status: string }[];
-  }[];
-}
-
-async function readCounts(path: string): Promise<Counts | undefined> {
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  const report = JSON.parse(text) as Report;
-  return report.testResults
-    .map(({ status, assertionResults }) => {
-      const countOf = (wanted: string) => assertionResults.filter((result) => result.status === wanted).length;
-      const [passed, failed] = [countOf("passed"), countOf("failed")];
-      const isBroken = status === "failed" && failed === 0;
-      return { passed, failed: failed + (isBroken ? 1 : 0), skipped: assertionResults.length - passed - failed };
-    })
-    .reduce(sum, NOTHING);
-}
-
-function sum(one: Counts, other: Counts): Counts {
-  return {
-    passed: one.passed + other.passed,
-    failed: one.failed + other.failed,
-    skipped: one.skipped + other.skipped,
-  };
 }
 
 await main();
