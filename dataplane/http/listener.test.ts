@@ -788,6 +788,36 @@ describe("sendBlocks()", () => {
     client.socket.destroy();
   });
 
+  test("that a client takes nothing more of is ended after the idle time, not after twice that", async () => {
+    const { port, ports } = await open(protocolOf({ "/get": send(256 * MIB) }, 2000));
+    const client = rawClient(port);
+    client.socket.pause();
+    const begun = performance.now();
+    client.send(`GET /get HTTP/1.1\r\n${HOST}\r\n`);
+    await until(() => ports.lines.length === 1);
+    const tookMs = performance.now() - begun;
+    client.socket.destroy();
+    expect(tookMs).toBeGreaterThanOrEqual(1900);
+    expect(tookMs).toBeLessThan(3800);
+  });
+
+  test("that a client takes a little of now and then is not ended", async () => {
+    const { port, ports } = await open(protocolOf({ "/get": send(64 * MIB) }, 1500));
+    const client = rawClient(port);
+    client.socket.pause();
+    client.send(`GET /get HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`);
+    for (let takenBytes = 4 * MIB; takenBytes <= 32 * MIB; takenBytes += 4 * MIB) {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      client.socket.resume();
+      await until(() => client.received.length >= takenBytes);
+      client.socket.pause();
+    }
+    client.socket.resume();
+    expect((await client.closed()).length).toBeGreaterThan(64 * MIB);
+    await until(() => ports.lines.length === 1);
+    expect(ports.lines[0]).toMatchObject({ brokenOff: false });
+  });
+
   test("ends when the client goes", async () => {
     const calls: Call[] = [];
     const { port, ports } = await open(protocolOf({ "/get": send(256 * MIB, undefined, calls) }));

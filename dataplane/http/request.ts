@@ -62,6 +62,8 @@ export interface Running {
 
 /** Until a row says otherwise. */
 const IDLE_MS = 60_000;
+/** How often within that time a connection is looked at on which nothing moves. */
+const IDLE_LOOKS = 8;
 const RETRY_AFTER_SECONDS = 1;
 /** The most that a body takes of our memory: on its way in, queued, sealed and being written; on its way out. */
 const INCOMING_BYTES = 512 * 1024;
@@ -93,6 +95,9 @@ class Request<Target> implements Running {
   #reservedBytes = 0;
   #pacedBytes = 0;
   #wasSlow = false;
+  #movedBytes = -1;
+  #lookedMs = 0;
+  #quietSinceMs = 0;
   readonly head: IncomingMessage;
   readonly answer: ServerResponse;
   readonly incoming: Incoming;
@@ -168,7 +173,7 @@ class Request<Target> implements Running {
       const row = protocol.rows.find((candidate) => candidate.matches(this.head, target));
       if (row === undefined) throw new Error(`the table of ${protocol.name} has no row that matches everything`);
       this.#row = row;
-      this.head.socket.setTimeout(row.idleMs);
+      this.#lookWithin(row.idleMs);
       const { principal, body } = row.authenticate(this.head, target, snapshot, this.#startedMs, this.incoming.sent);
       const call: Call = {
         id: this.#id,
@@ -225,7 +230,7 @@ class Request<Target> implements Running {
     const failure = this.#failureOf(error);
     this.#failure = failure;
     this.#logFailure(failure);
-    if (this.#row === undefined) this.head.socket.setTimeout(IDLE_MS);
+    if (this.#row === undefined) this.#lookWithin(IDLE_MS);
     if (this.answer.headersSent || failure.code === "ClientClosedRequest") {
       this.#destroy();
       return;
@@ -279,18 +284,39 @@ class Request<Target> implements Running {
     });
   }
 
-  /** Nothing came from the client, or went to it, for as long as the row allows. Our own slowness is not the client's. */
+  #lookWithin(idleMs: number): void {
+    this.head.socket.setTimeout(idleMs / IDLE_LOOKS);
+  }
+
+  /**
+   * Nothing came from the client, or went to it, since the last look: of a write that is under way Node alone knows, and
+   * keeps silent once if it went on. After as many looks as the row allows it is over. Our own slowness is not the
+   * client's.
+   */
   #idle(): void {
     const idleMs = this.#row?.idleMs ?? IDLE_MS;
+    const quietMs = this.#quietMs(idleMs / IDLE_LOOKS);
     const since = this.incoming.waitingSinceMs;
-    if (since !== undefined && performance.now() - since >= idleMs * 0.9) {
+    if (since !== undefined && Math.min(quietMs, performance.now() - since) >= idleMs) {
       this.incoming.fail(new Failure("RequestTimeout", `The body was idle for more than ${idleMs} ms`));
-    } else if (this.answer.writableEnded || this.answer.writableLength > 0) {
+    } else if (quietMs >= idleMs && (this.answer.writableEnded || this.answer.writableLength > 0)) {
       this.abort(new Failure("ClientClosedRequest", `The client took nothing for more than ${idleMs} ms`));
       this.#destroy();
       return;
     }
-    this.head.socket.setTimeout(idleMs);
+    this.#lookWithin(idleMs);
+  }
+
+  /** For how long nothing has moved, as far as looks can tell. */
+  #quietMs(lookMs: number): number {
+    const { bytesRead, bytesWritten, writableLength } = this.head.socket;
+    const movedBytes = bytesRead + bytesWritten - writableLength;
+    const nowMs = performance.now();
+    const keptSilent = nowMs - this.#lookedMs > 1.9 * lookMs;
+    if (keptSilent || movedBytes !== this.#movedBytes) this.#quietSinceMs = nowMs - lookMs;
+    this.#movedBytes = movedBytes;
+    this.#lookedMs = nowMs;
+    return nowMs - this.#quietSinceMs;
   }
 
   #close(): void {
