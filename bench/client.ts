@@ -19,19 +19,19 @@ export interface Target {
 }
 
 export class S3Client {
-  readonly #target: Target;
+  readonly target: Target;
   readonly #signer: Signer;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 256, scheduling: "lifo" });
   /** Of bodies, both ways, so far: also of those that were cut off. */
   movedBytes = 0;
 
   constructor(target: Target) {
-    this.#target = target;
+    this.target = target;
     this.#signer = new Signer(target.credentials);
   }
 
   #begin(method: string, path: string, query: string, payload: string, headers: Headers, signedHeaders: Headers = {}) {
-    const { url } = this.#target;
+    const { url } = this.target;
     const signed = this.#signer.sign(
       {
         method,
@@ -54,19 +54,19 @@ export class S3Client {
   }
 
   #path(name: string): string {
-    return `/${this.#target.bucket}/${name}`;
+    return `/${this.target.bucket}/${name}`;
   }
 
   /** It may be there already. */
   async createBucket(): Promise<void> {
-    const { asked } = this.#begin("PUT", `/${this.#target.bucket}`, "", EMPTY_SHA256, {});
+    const { asked } = this.#begin("PUT", `/${this.target.bucket}`, "", EMPTY_SHA256, {});
     asked.end();
     await answered(asked, [200, 409]);
   }
 
   async put(name: string, body: BenchBody, signChunks: boolean, abort?: AbortSignal): Promise<void> {
     const headers: Record<string, string> = { "content-length": String(body.sizeBytes) };
-    const signedHeaders: Record<string, string> = { ...this.#target.putHeaders };
+    const signedHeaders: Record<string, string> = { ...this.target.putHeaders };
     if (signChunks) {
       headers["content-encoding"] = "aws-chunked";
       headers["content-length"] = String(chunkedBytes(body.sizeBytes));
@@ -124,7 +124,7 @@ export class S3Client {
       .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
       .sort()
       .join("&");
-    const { asked } = this.#begin("GET", `/${this.#target.bucket}`, query, EMPTY_SHA256, {});
+    const { asked } = this.#begin("GET", `/${this.target.bucket}`, query, EMPTY_SHA256, {});
     asked.end();
     const text: Buffer[] = [];
     await answered(asked, [200], (bytes) => text.push(bytes));

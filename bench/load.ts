@@ -44,15 +44,24 @@ export async function measure(
 }
 
 /** What a run costs the server. */
-export async function observe({ pid, admin, idle }: Measuring, run: () => Promise<Run>): Promise<Measured> {
+export async function observe({ pid, admin, idle }: Measuring, load: () => Promise<Run>): Promise<Measured> {
   await Promise.all([admin && loopDelayMs(admin), idle.delayMs()]);
   const peak = new PeakRss(pid);
   const cpuBefore = cpuSeconds(pid);
-  const { latenciesMs, failures, seconds } = await run();
+  const run = await load();
   const cpuMs = (cpuSeconds(pid) - cpuBefore) * 1000;
   const rssMib = peak.end();
   const [loopMs, idleLoopMs] = await Promise.all([admin && loopDelayMs(admin), idle.delayMs()]);
-  const sorted = latenciesMs.sort((a, b) => a - b);
+  return { ...seen(run), cpuMs, rssMib, loopMs, idleLoopMs };
+}
+
+/** What clients saw of a server whose cost another row tells. */
+export function seenAlone(run: Run): Measured {
+  return { ...seen(run), cpuMs: Number.NaN, rssMib: Number.NaN, loopMs: undefined, idleLoopMs: Number.NaN };
+}
+
+function seen({ latenciesMs, failures, seconds }: Run) {
+  const sorted = latenciesMs.toSorted((a, b) => a - b);
   const quantile = (part: number): number => sorted[Math.floor(part * (sorted.length - 1))] ?? Number.NaN;
   return {
     operations: sorted.length,
@@ -61,14 +70,11 @@ export async function observe({ pid, admin, idle }: Measuring, run: () => Promis
     firstFailure: failures[0],
     p50Ms: quantile(0.5),
     p99Ms: quantile(0.99),
-    cpuMs,
-    rssMib,
-    loopMs,
-    idleLoopMs,
   };
 }
 
-async function loop(clients: number, seconds: number, next: () => Promise<void>): Promise<Run> {
+/** So many clients, for that long. */
+export async function loop(clients: number, seconds: number, next: () => Promise<void>): Promise<Run> {
   const latenciesMs: number[] = [];
   const failures: string[] = [];
   const begunMs = performance.now();

@@ -2,7 +2,7 @@
 
 import { loadavg } from "node:os";
 import { HELP, type Options, parseOptions } from "./options.ts";
-import { agedRows, objectRows, type Row, streamRows } from "./rows.ts";
+import { agedRows, listRows, objectRows, type Row, streamRows } from "./rows.ts";
 import { peerServer, type Server, storeServer } from "./servers.ts";
 import { startStore } from "./store.ts";
 import { HEADING, ratioTexts, rowText } from "./table.ts";
@@ -47,6 +47,7 @@ async function run(servers: readonly Server[], options: Options): Promise<boolea
   say(`load of the machine before: ${loadavg()[0]?.toFixed(1)}\n${HEADING}`);
   if (options.parts.has("objects")) await objectRows(servers, options, tell);
   if (options.parts.has("aged")) await agedRows(own, options, tell);
+  if (options.parts.has("lists")) await listRows(own, options, tell);
   if (options.parts.has("streams")) for (const server of servers) await streamRows(server, options, tell);
   say(`\nRatios\n${ratioTexts(rows, own.label).join("\n")}`);
   return rows.some(({ measured }) => measured.failed > 0);

@@ -6,7 +6,7 @@ test("without options all parts, sizes and numbers of clients are measured", () 
   if (options === "help") throw new Error("help was not asked for");
   expect(options.sizes).toEqual([1024, 65_536, 2 ** 20, 2 ** 24, 2 ** 27]);
   expect(options.clients).toEqual([4, 16]);
-  expect([...options.parts]).toEqual(["objects", "aged", "streams"]);
+  expect([...options.parts]).toEqual(["objects", "aged", "lists", "streams"]);
 });
 
 test("--quick is shorter, and each option still counts", () => {
@@ -31,7 +31,7 @@ const WRONG: Readonly<Record<string, readonly [readonly string[], string]>> = {
   "a peer without an address": [["--peer", "a=,AK,s,1"], "--peer takes LABEL=URL,ACCESS,SECRET,PID"],
   "a size without a unit that is known": [["--sizes", "1KB"], '"1KB" is no size such as 64KiB'],
   "no seconds": [["--seconds", "0"], "--seconds takes a number above 0"],
-  "a part that there is not": [["--parts", "objects,all"], "--parts takes objects, aged, streams"],
+  "a part that there is not": [["--parts", "objects,all"], "--parts takes objects, aged, lists, streams"],
   "an option that there is not": [["--fast"], "--fast"],
 };
 

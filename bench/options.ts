@@ -10,7 +10,7 @@ export interface Peer {
   readonly pid: number;
 }
 
-export const PARTS = ["objects", "aged", "streams"] as const;
+export const PARTS = ["objects", "aged", "lists", "streams"] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface Options {
@@ -23,6 +23,8 @@ export interface Options {
   readonly names: number;
   /** How often one of them is replaced before it is measured. */
   readonly replacements: number;
+  /** Objects under the prefix whose listing is measured. */
+  readonly listed: number;
   readonly streams: number;
   /** Where the store's folder is made. */
   readonly folder: string | undefined;
@@ -33,8 +35,9 @@ export interface Options {
 export const HELP = `npm run bench -- [OPTION…]
 
 Starts a store in a folder of its own, loads it, and prints what each operation costs: PUT signed and unsigned, GET,
-encrypted and with encryption off, in an aged index, listings, and many streams at once. Other programs on the machine
-change MiB/s and latencies, not much the processor time: compare that, and the ratios within one run.
+encrypted and with encryption off, in an aged index, pages of listings, many streams at once and small requests beside
+them. Other programs on the machine change MiB/s and latencies, not much the processor time: compare that, and the
+ratios within one run.
 
   --peer LABEL=URL,ACCESS,SECRET,PID   measures another S3 server beside it, row by row; more than once for more.
                                        It is asked to encrypt by "x-amz-server-side-encryption: AES256".
@@ -42,9 +45,10 @@ change MiB/s and latencies, not much the processor time: compare that, and the r
   --sizes 1KiB,64KiB,…    of the objects; default 1KiB,64KiB,1MiB,16MiB,128MiB
   --clients 4,16          at once; default 4,16
   --seconds N             a row; default 4
-  --parts objects,aged,streams   some of the three; default all
+  --parts objects,aged,lists,streams   some of the four; default all
   --names N               objects in the aged index; default 20000
   --replacements N        of them before it is measured; default 60000
+  --listed N              names of which pages of 1000 are listed; default 20000
   --streams N             bodies of a GiB at once, half of them in and half of them out; default 64
   --folder DIR            where the store's folder is made; default the system's folder for temporary files
   --node OPTION           of Node for the store, such as --node=--cpu-prof
@@ -68,6 +72,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
       parts: { type: "string", default: PARTS.join(",") },
       names: { type: "string" },
       replacements: { type: "string" },
+      listed: { type: "string" },
       streams: { type: "string", default: "64" },
       folder: { type: "string" },
       node: { type: "string", multiple: true, default: [] },
@@ -84,6 +89,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     parts: new Set(values.parts.split(",").map(partOf)),
     names: numberOf("--names", values.names ?? (quick ? "5000" : "20000")),
     replacements: numberOf("--replacements", values.replacements ?? (quick ? "5000" : "60000")),
+    listed: numberOf("--listed", values.listed ?? (quick ? "5000" : "20000")),
     streams: numberOf("--streams", values.streams),
     folder: values.folder,
     node: values.node,

@@ -1,14 +1,17 @@
 // The rows: which load is put on which server, in which order. Servers take turns within a row, so that what else the
 // machine does meets all of them.
 
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { BesideRuns, BesideWanted } from "./beside.ts";
 import { BenchBody } from "./body.ts";
 import type { S3Client } from "./client.ts";
-import { each, type Measured, measure, messageOf, observe, type Run } from "./load.ts";
+import { each, type Measured, measure, messageOf, observe, type Run, seenAlone } from "./load.ts";
 import type { Options } from "./options.ts";
 import type { Server } from "./servers.ts";
 import type { Encryption } from "./store.ts";
 
-export type Operation = "PUT signed" | "PUT unsigned" | "GET" | "LIST" | "PUT and GET";
+export type Operation = "PUT signed" | "PUT unsigned" | "GET" | "LIST" | "PUT and GET" | "PUT beside" | "GET beside";
 
 export interface Row {
   readonly server: string;
@@ -30,6 +33,7 @@ const GIB = 2 ** 30;
 const FILL_CLIENTS = 8;
 const AGED_BYTES_MAX = 64 * 1024;
 const PAGE_NAMES = 1000;
+const BESIDE_BYTES = 1024;
 /** A row of streams is so much longer than another. */
 const STREAM_ROWS = 3;
 
@@ -65,7 +69,7 @@ export async function objectRows(servers: readonly Server[], options: Options, t
   }
 }
 
-/** Many objects, most of them replaced by others of another size: then the small rows once more, and listings. */
+/** Many objects, most of them replaced by others of another size: then the small rows once more. */
 export async function agedRows(server: Server, options: Options, tell: Tell): Promise<void> {
   const client = server.clients.on;
   const name = (at: number): string => `aged/${String((at * 7919) % options.names).padStart(9, "0")}`;
@@ -96,36 +100,26 @@ export async function agedRows(server: Server, options: Options, tell: Tell): Pr
       }
     }
   }
-  await listRow(server, options, client, name, tell);
 }
 
-async function listRow(
-  server: Server,
-  options: Options,
-  client: S3Client,
-  name: (at: number) => string,
-  tell: Tell,
-): Promise<void> {
-  const expected = Math.min(PAGE_NAMES, options.names);
+/** Pages of names out of very many under one prefix. */
+export async function listRows(server: Server, options: Options, tell: Tell): Promise<void> {
+  const client = server.clients.on;
+  const prefix = "listed/";
+  const body = new BenchBody(1);
+  const name = (at: number): string => prefix + String(at).padStart(9, "0");
+  await each(options.listed, FILL_CLIENTS * 2, (at) => client.put(name(at), body, false));
+  const pageNames = Math.min(PAGE_NAMES, options.listed - 1);
   const measured = await measure(server.measuring, 1, options.seconds, async (at) => {
-    const from = (at * 104_729) % Math.max(1, options.names - PAGE_NAMES);
-    const after = `${name(0).slice(0, "aged/".length)}${String(from).padStart(9, "0")}`;
-    const found = await client.list("aged/", after, PAGE_NAMES);
-    if (found < expected - 1) throw new Error(`a page has ${found} names`);
+    const from = (at * 104_729) % (options.listed - pageNames);
+    const found = await client.list(prefix, name(from), pageNames);
+    if (found !== pageNames) throw new Error(`a page has ${found} names`);
   });
-  tell({
-    server: server.label,
-    encryption: "on",
-    operation: "LIST",
-    index: "aged",
-    sizeBytes: undefined,
-    clients: 1,
-    measured,
-    movedBytes: 0,
-  });
+  const row = { encryption: "on", operation: "LIST", index: "fresh", sizeBytes: undefined, clients: 1 } as const;
+  tell({ server: server.label, ...row, measured, movedBytes: 0 });
 }
 
-/** Bodies of a GiB, most of which are cut off: what matters is what so many cost at once. */
+/** Bodies of a GiB, most of which are cut off: what matters is what so many cost at once, and small requests beside them. */
 export async function streamRows(server: Server, options: Options, tell: Tell): Promise<void> {
   const client = server.clients.on;
   const body = new BenchBody(GIB);
@@ -135,20 +129,37 @@ export async function streamRows(server: Server, options: Options, tell: Tell): 
     GET: () => false,
     "PUT and GET": (at) => at % 2 === 0,
   };
+  const common = { server: server.label, encryption: "on", index: "fresh" } as const;
   for (const operation of ["PUT signed", "GET", "PUT and GET"] as const) {
     const { streams } = options;
+    const seconds = options.seconds * STREAM_ROWS;
     const before = client.movedBytes;
+    const small = beside(client, seconds);
     const measured = await observe(server.measuring, () =>
-      flow(streams, options.seconds * STREAM_ROWS, (at, stop) =>
+      flow(streams, seconds, (at, stop) =>
         isPut[operation]?.(at) === true
           ? client.put(`streams/${at}`, body, true, stop)
           : client.get("streams/read", body, stop),
       ),
     );
     const movedBytes = client.movedBytes - before;
-    const row = { encryption: "on", operation, index: "fresh", sizeBytes: GIB, clients: streams } as const;
-    tell({ server: server.label, ...row, measured, movedBytes });
+    tell({ ...common, operation, sizeBytes: GIB, clients: streams, measured, movedBytes });
+    const { put, get } = await small;
+    const row = { ...common, sizeBytes: BESIDE_BYTES, clients: 1, movedBytes: 0 };
+    tell({ ...row, operation: "PUT beside", measured: seenAlone(put) });
+    tell({ ...row, operation: "GET beside", measured: seenAlone(get) });
   }
+}
+
+async function beside({ target }: S3Client, seconds: number): Promise<BesideRuns> {
+  const wanted: BesideWanted = { target: { ...target, url: target.url.href }, sizeBytes: BESIDE_BYTES, seconds };
+  const worker = new Worker(new URL("./beside.ts", import.meta.url), {
+    workerData: wanted,
+    execArgv: ["--disable-warning=ExperimentalWarning"],
+  });
+  const [runs] = (await once(worker, "message")) as [BesideRuns];
+  await worker.terminate();
+  return runs;
 }
 
 /** All at once, until they have ended or the time has. */
