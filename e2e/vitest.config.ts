@@ -1,13 +1,45 @@
+import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
 
-// One file after the other: each starts a store of its own, and some measure its memory or its time.
+/** They measure memory or time, so that nothing else runs beside them. */
+const MEASURING = [
+  "e2e/a-stranger-starts-it.test.ts",
+  "e2e/killed-at-any-moment.test.ts",
+  "e2e/large-objects-stream.test.ts",
+  "e2e/the-vault-goes-away.test.ts",
+];
+
+const shared = {
+  root: resolve(import.meta.dirname, ".."),
+  pool: "forks",
+  testTimeout: 120_000,
+  hookTimeout: 60_000,
+} as const;
+
+// Each file starts a store of its own.
 export default defineConfig({
   test: {
-    root: `${import.meta.dirname}/..`,
-    include: ["e2e/*.test.ts"],
-    pool: "forks",
-    fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 60_000,
+    ...shared,
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: "two at a time",
+          include: ["e2e/*.test.ts"],
+          exclude: MEASURING,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: "one by one",
+          include: MEASURING,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });
