@@ -54,6 +54,13 @@ describe("conditionsOf()", () => {
     });
   });
 
+  test("never says that it goes on, and that nothing does, at the same time", () => {
+    const mistake = no("AccessReady", "SecretConflict", "!");
+    const both = conditions({ instead: mistake, reconciling: "Under way", stalled: mistake });
+    expect(both.map(({ type }) => type)).toContain("Stalled");
+    expect(both.map(({ type }) => type)).not.toContain("Reconciling");
+  });
+
   test("shows what nobody judged as Unknown, and what is present only while true only then", () => {
     expect(conditions().map(({ type, status }) => `${type} ${status}`)).toEqual([
       "Ready True",
@@ -63,11 +70,17 @@ describe("conditionsOf()", () => {
       "AccessReady True",
       "RewrapComplete Unknown",
     ]);
-    const all = conditions({ reconciling: "Under way", stalled: no("AccessReady", "SecretConflict", "Remove it") });
-    expect(all.slice(-2)).toMatchObject([
-      { type: "Reconciling", status: "True", message: "Under way" },
-      { type: "Stalled", status: "True", reason: "SecretConflict", message: "Remove it" },
-    ]);
+    expect(conditions({ reconciling: "Under way" }).at(-1)).toMatchObject({
+      type: "Reconciling",
+      status: "True",
+      message: "Under way",
+    });
+    expect(conditions({ stalled: no("AccessReady", "SecretConflict", "Remove it") }).at(-1)).toMatchObject({
+      type: "Stalled",
+      status: "True",
+      reason: "SecretConflict",
+      message: "Remove it",
+    });
   });
 
   test("moves a time only with its status", () => {

@@ -24,7 +24,7 @@ export interface Verdict {
 /** All that a pass found. A part without a verdict is Unknown. */
 export interface Judgement {
   readonly verdicts: readonly Verdict[];
-  /** What is being brought about, in words; undefined: nothing is. */
+  /** What is being brought about, in words; undefined: nothing is. Not told beside a mistake. */
   readonly reconciling: string | undefined;
   /** The verdict that is the user's mistake. */
   readonly stalled: Verdict | undefined;
@@ -62,10 +62,15 @@ export function conditionsOf<Kind extends KindName>(
   const wasReady = conditionOf(before, "Ready")?.status === "True";
   const ready = judgement.withinGrace === true && wasReady ? readyVerdict([]) : readyVerdict(parts);
   const all: Verdict[] = [ready, ...parts, ...beside];
-  if (judgement.reconciling !== undefined) all.push(yes("Reconciling", "ChangeInProgress", judgement.reconciling));
-  if (judgement.stalled !== undefined) all.push({ ...judgement.stalled, type: "Stalled", status: "True" });
+  all.push(...movement(judgement));
   all.push(...(judgement.whileTrue ?? []));
   return all.map((verdict) => dated(verdict, before, observedGeneration, now)) as Condition<Kind>[];
+}
+
+/** Never both: who waits for a resource takes the one for "wait on" and the other for "it has failed". */
+function movement({ stalled, reconciling }: Judgement): Verdict[] {
+  if (stalled !== undefined) return [{ ...stalled, type: "Stalled", status: "True" }];
+  return reconciling === undefined ? [] : [yes("Reconciling", "ChangeInProgress", reconciling)];
 }
 
 /** What a resource shows from its first visit to the end of its first pass. */

@@ -140,7 +140,7 @@ function judge(observed: ObservedBucket, job: JobState | undefined): Judgement {
     (access.reason === "CredentialsPending" && !isFinding(observed.compiled));
   return {
     verdicts: [store, provider, applied, access, rewrapVerdict(job)],
-    reconciling: isUnderWay && mistakes.length === 0 ? "The bucket is being brought to its pods" : undefined,
+    reconciling: isUnderWay ? "The bucket is being brought to its pods" : undefined,
     stalled: mistakes[0],
   };
 }

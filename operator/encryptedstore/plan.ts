@@ -119,8 +119,7 @@ function judge(observed: ObservedStore): Judgement {
     available,
   ];
   const mistake = verdicts.find(({ status, reason }) => status === "False" && MISTAKES.includes(reason));
-  const reconciling = mistake === undefined ? reconcilingWords(observed, applied) : undefined;
-  return { verdicts, reconciling, stalled: mistake };
+  return { verdicts, reconciling: reconcilingWords(observed, applied), stalled: mistake };
 }
 
 /** What waits for a person: nothing that Coffer could do brings it about. */

@@ -238,6 +238,9 @@ describe("rotation", () => {
     const planned = plan(provider(raised, { key: key("1") }));
     expect(planned).toMatchObject({ actions: [], againAfterMs: 0 });
     expect(planned.status).toMatchObject({
+    const untried = plan(provider({ keyRotation }), { probe: undefined });
+    expect(reasons(untried)).toMatchObject({ Stalled: `True ${reason}` });
+    expect(reasons(untried)["Reconciling"]).toBeUndefined();
       key: key("1", { generation: 2 }),
       rotation: { cause: "Generation", fromVersion: "1", startTime: "2026-03-10T12:00:00Z" },
     });
