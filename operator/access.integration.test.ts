@@ -70,7 +70,12 @@ describe("access Secrets", () => {
       (one) => one.status.access?.[0]?.credentialsGeneration === 1 && isTrue(one, "Ready"),
     );
     expect(bucket.status.access).toHaveLength(1);
-    expect(await world.events("rotating")).toContain("CredentialsRotated");
+    await eventually(
+      async () => await world.events("rotating"),
+      (reasons) => reasons.includes("CredentialsRotated"),
+    );
+    // The same thing told again is one Event with a count.
+    expect(await world.tellings("rotating", "CredentialsRotated")).toBe(1);
   });
 
   it("rotate without an overlap where none is wanted", async () => {

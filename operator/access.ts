@@ -37,7 +37,6 @@ export const NO_CREDENTIALS: CredentialsPlan = {
   published: [],
   pending: [],
   conflicts: [],
-  replaced: [],
 };
 
 export class Access {

@@ -11,7 +11,7 @@ import { systemClock } from "./clock.ts";
 import { conditionOf } from "./conditions.ts";
 import { createKube, type Kube } from "./kube/client.ts";
 import { openConnection } from "./kube/connection.ts";
-import { type KubeObject, RESOURCES, type ResourceType } from "./kube/resources.ts";
+import { type EventObject, type KubeObject, type ObjectName, RESOURCES, type ResourceType } from "./kube/resources.ts";
 import { eventually } from "./kube/world.ts";
 
 export interface OperatorWorld {
@@ -41,6 +41,8 @@ export interface OperatorWorld {
   /** Over REST, at the pod of the store "default". */
   rest(method: string, bucket: string, object: string, token: string, body?: string): Promise<Response>;
   close(): Promise<void>;
+  /** How often something was told of it, counting repetitions. */
+  tellings(name: string, reason: string): Promise<number>;
 }
 
 const never = new AbortController().signal;
@@ -107,10 +109,8 @@ export async function createOperatorWorld(what: string, wishes?: OperatorWishes)
       const { data = {} } = await world.until(RESOURCES.secrets, name, (secret) => secret.data !== undefined);
       return decoded(data);
     },
-    async events(name) {
-      const page = await kube.page(RESOURCES.events, { namespace }, { limit: 500, after: undefined }, never);
-      return page.items.filter(({ regarding }) => regarding.name === name).map(({ reason }) => reason);
-    },
+    events: async (name) => (await eventsAbout(kube, { namespace, name })).map(({ reason }) => reason),
+    tellings: async (name, reason) => tellingsIn(await eventsAbout(kube, { namespace, name }), reason),
     rest: async (method, bucket, object, token, body) => {
       return await askRest(node, { method, bucket, object, token, body });
     },
@@ -128,6 +128,38 @@ export function isTrue(object: KubeObject, type: ConditionType): boolean {
 }
 
 export function conditionIn(object: KubeObject, type: ConditionType): Condition | undefined {
+/** One, and those that tests start beside it or after it. */
+async function startOperators(
+  namespace: string,
+  environment: Record<string, string> | undefined,
+  access: ApiServerAccess,
+) {
+  const first = await startOperator(namespace, environment, access);
+  const running = [first];
+  return {
+    last: () => running.at(-1) ?? first,
+    async startAnother(instead = environment) {
+      const another = await startOperator(namespace, instead, access);
+      running.push(another);
+      return another;
+    },
+    printed: () => running.map((one) => one.printed()).join("— another operator —\n"),
+    async stop() {
+      await Promise.all(running.map(async (one) => await one.stop()));
+    },
+  };
+}
+
+async function eventsAbout(kube: Kube, { namespace, name }: ObjectName): Promise<readonly EventObject[]> {
+  const page = await kube.page(RESOURCES.events, { namespace }, { limit: 500, after: undefined }, never);
+  return page.items.filter(({ regarding }) => regarding.name === name);
+}
+
+function tellingsIn(events: readonly EventObject[], reason: string): number {
+  const told = events.filter((event) => event.reason === reason);
+  return told.reduce((sum, { series }) => sum + (series?.count ?? 1), 0);
+}
+
   const { status } = object as KubeObject & { readonly status?: { readonly conditions?: readonly Condition[] } };
   return conditionOf(status?.conditions, type);
 }

@@ -49,15 +49,12 @@ export interface CredentialsPlan {
   readonly pending: readonly string[];
   /** Places where something stands that is not ours. */
   readonly conflicts: readonly { readonly entry: string; readonly place: string }[];
-  /** Entries that got a new pair in place of an older one. */
-  readonly replaced: readonly string[];
 }
 
 type EntryPlan = {
   readonly configured: readonly ConfiguredCredential[];
   readonly state: "published" | "pending" | "conflict";
   readonly action?: CredentialAction;
-  readonly isReplaced?: boolean;
 };
 
 const TOKEN_LABEL = "coffer bearer token 1";
@@ -95,7 +92,6 @@ export function planCredentials(entries: readonly EntryObserved[], overlapMs: nu
       entry: entry.wish.name,
       place: entry.seen.kind === "foreign" ? entry.seen.place : "",
     })),
-    replaced: plans.filter(({ plan }) => plan.isReplaced === true).map(({ entry }) => entry.wish.name),
   };
 }
 
@@ -137,7 +133,7 @@ function rotate(
 ): EntryPlan {
   if (fresh === undefined) return { configured: before, state: "pending" };
   const ending = before.map((one) => (one === current ? { ...one, endsMs } : one));
-  return { configured: [credential(wish, fresh, wish.generation), ...ending], state: "pending", isReplaced: true };
+  return { configured: [credential(wish, fresh, wish.generation), ...ending], state: "pending" };
 }
 
 function currentOf(credentials: readonly ConfiguredCredential[]): ConfiguredCredential | undefined {

@@ -37,7 +37,6 @@ const published: CredentialsPlan = {
   published: [{ entry: "app", generation: 0 }],
   pending: [],
   conflicts: [],
-  replaced: [],
 };
 
 function pod(changes: Partial<PodFacts> = {}): PodFacts {
@@ -298,12 +297,22 @@ describe("planBucket()", () => {
   test("tells of a rotation of credentials, and of a rewrap that is done, once", () => {
     const { completedMs: _completedMs, ...unfinished } = job({ state: "running" });
     const running = plan(bucket(), withPods(pod({ jobs: [unfinished] })));
-    const done = plan(bucket({}, running.status), { credentials: { ...published, replaced: ["app"] } });
+    const rotated = { ...published, published: [{ entry: "app", generation: 1 }] };
+    const done = plan(bucket({}, running.status), { credentials: rotated });
     expect(done.events).toEqual([
       { type: "Normal", reason: "CredentialsRotated", message: "new credentials for access entry app" },
       { type: "Normal", reason: "RewrapDone", message: "its keys are wrapped by KmsProvider local, version 3" },
     ]);
-    expect(plan(bucket({}, done.status)).events).toEqual([]);
+    expect(plan(bucket({}, done.status), { credentials: rotated }).events).toEqual([]);
+  });
+
+  test("tells of no rotation when it gives an entry its first credentials, or adopts a lower counter", () => {
+    const { status } = plan(bucket());
+    const adopted = { ...published, published: [{ entry: "app", generation: 7 }] };
+    const { access: _access, ...without } = status;
+    expect(plan(bucket({}, without), { credentials: adopted }).events).toEqual([]);
+    const high = plan(bucket({}, without), { credentials: adopted });
+    expect(plan(bucket({}, high.status)).events).toEqual([]);
   });
 
   test("moves a condition's time only with its status", () => {

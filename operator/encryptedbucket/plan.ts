@@ -95,7 +95,7 @@ export function planBucket(observed: ObservedBucket, now: Date): BucketPlan {
   return {
     actions: observed.holder === undefined ? actionsOf(observed) : [],
     status: next,
-    events: [...notices(observed, next), ...readyNotices(status.conditions, conditions, "ready")],
+    events: [...notices(status, next), ...readyNotices(status.conditions, conditions, "ready")],
     againAfterMs: againAfter(observed, job),
   };
 }
@@ -303,15 +303,8 @@ function accessStatus({ credentials, bucket, secretNames, holder }: ObservedBuck
   });
 }
 
-function notices({ bucket, credentials, compiled }: ObservedBucket, after: EncryptedBucketStatus): Notice[] {
-  // What is replaced is so only when the entry is in the configuration.
-  const replaced = isFinding(compiled) ? [] : credentials.replaced;
-  const found: Notice[] = replaced.map((entry) => ({
-    type: "Normal",
-    reason: "CredentialsRotated",
-    message: `new credentials for access entry ${entry}`,
-  }));
-  const before = bucket.status;
+function notices(before: EncryptedBucketStatus, after: EncryptedBucketStatus): Notice[] {
+  const found = rotatedNotices(before, after);
   const isDone = conditionOf(after.conditions, "RewrapComplete")?.reason === "RewrapDone";
   // Times are whole seconds: two sweeps may end in one of them, and then the version tells them apart.
   const isAnother =
@@ -329,6 +322,22 @@ function notices({ bucket, credentials, compiled }: ObservedBucket, after: Encry
     found.push({ type: "Warning", reason: "RewrapFailed", message: is.message });
   }
   return found;
+}
+
+/** When applications find the new pair: the status that says so is written once, and earlier passes may be repeated. */
+function rotatedNotices(
+  { access: before = [] }: EncryptedBucketStatus,
+  { access = [] }: EncryptedBucketStatus,
+): Notice[] {
+  const rotated = access.filter(({ name, credentialsGeneration }) => {
+    const given = before.find((one) => one.name === name);
+    return given !== undefined && given.credentialsGeneration < credentialsGeneration;
+  });
+  return rotated.map(({ name }) => ({
+    type: "Normal",
+    reason: "CredentialsRotated",
+    message: `new credentials for access entry ${name}`,
+  }));
 }
 
 function againAfter({ credentials }: ObservedBucket, job: JobState | undefined): number | undefined {

@@ -46,7 +46,7 @@ function plan(of: EncryptedStore, changes: Partial<ObservedStore> = {}) {
     isStarting: false,
     revision: undefined,
     selfService: undefined,
-    credentials: { configured: [], actions: [], published: [], pending: [], conflicts: [], replaced: [] },
+    credentials: { configured: [], actions: [], published: [], pending: [], conflicts: [] },
     endpoints: { s3: "http://127.0.0.1:9000", rest: "http://127.0.0.1:8080" },
     buckets: 3,
     ...changes,

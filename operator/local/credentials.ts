@@ -30,7 +30,6 @@ export const NO_CREDENTIALS: CredentialsPlan = {
   published: [],
   pending: [],
   conflicts: [],
-  replaced: [],
 };
 
 export async function credentialsOf(holder: Holder, accessDir: string, nowMs: number): Promise<CredentialsPlan> {
