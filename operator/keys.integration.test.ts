@@ -185,26 +185,72 @@ describe("a KmsProvider", () => {
     );
   });
 
-  it("that logs in as a ServiceAccount says which is missing, and asks for its token when it is there", async () => {
-    await world.apply(RESOURCES.kmsProviders, "by-account", {
-      type: "Vault",
-      vault: {
-        address: "http://127.0.0.1:9",
-        allowInsecure: true,
-        keyName: "photos",
-        auth: { kubernetes: { role: "coffer" } },
-      },
-      healthCheck: { interval: "5s", timeout: "1s" },
-    });
-    const provider = await untilReason("by-account", "CredentialsResolved", "ServiceAccountNotFound");
-    expect(conditionIn(provider, "CredentialsResolved")?.message).toContain('ServiceAccount "coffer-kms"');
-    const metadata = { namespace: world.namespace, name: "coffer-kms" };
-    await world.kube.create(RESOURCES.serviceAccounts, { apiVersion: "v1", kind: "ServiceAccount", metadata }, never);
+  const unreachable = (auth: object) => ({
+    type: "Vault",
+    vault: { address: "http://127.0.0.1:9", allowInsecure: true, keyName: "photos", auth },
+    healthCheck: { interval: "5s", timeout: "1s" },
+  });
+  const untilAsked = async (name: string) =>
     await world.until(
       RESOURCES.kmsProviders,
-      "by-account",
+      name,
       (one) => conditionIn(one, "Reachable")?.reason === "ConnectionFailed",
       30_000,
     );
+  const account = async () => await world.find(RESOURCES.serviceAccounts, "coffer-kms");
+
+  it("that names no ServiceAccount logs in as one that is made for it, labelled, without an owner", async () => {
+    await world.apply(RESOURCES.kmsProviders, "by-ours", unreachable({ kubernetes: { role: "coffer" } }));
+    await untilAsked("by-ours");
+    const made = await account();
+    expect(made?.metadata.ownerReferences).toBeUndefined();
+    expect(made?.metadata.labels).toMatchObject({
+      "app.kubernetes.io/managed-by": "coffer",
+      "app.kubernetes.io/component": "kms-login",
+    });
+    expect(made).toMatchObject({ automountServiceAccountToken: false });
+  });
+
+  it("has its ServiceAccount made again where somebody removed it", async () => {
+    const { metadata } = (await account()) ?? {};
+    await world.remove(RESOURCES.serviceAccounts, "coffer-kms");
+    const again = await world.until(
+      RESOURCES.serviceAccounts,
+      "coffer-kms",
+      (one) => one.metadata.uid !== metadata?.uid,
+    );
+    expect(again.metadata.labels).toEqual(metadata?.labels);
+    await untilAsked("by-ours");
+  });
+
+  it("leaves its ServiceAccount to the providers that come after it", async () => {
+    const before = await account();
+    await world.remove(RESOURCES.kmsProviders, "by-ours");
+    await world.untilGone(RESOURCES.kmsProviders, "by-ours");
+    await world.apply(RESOURCES.kmsProviders, "by-ours-again", unreachable({ kubernetes: { role: "coffer" } }));
+    await untilAsked("by-ours-again");
+    expect(await account()).toEqual(before);
+    await world.remove(RESOURCES.kmsProviders, "by-ours-again");
+    await world.untilGone(RESOURCES.kmsProviders, "by-ours-again");
+  });
+
+  it("logs in as a coffer-kms that somebody else made, and leaves it as it is", async () => {
+    await world.remove(RESOURCES.serviceAccounts, "coffer-kms");
+    const metadata = { namespace: world.namespace, name: "coffer-kms", labels: { team: "a" } };
+    await world.kube.create(RESOURCES.serviceAccounts, { apiVersion: "v1", kind: "ServiceAccount", metadata }, never);
+    const before = await account();
+    await world.apply(RESOURCES.kmsProviders, "by-theirs", unreachable({ kubernetes: { role: "coffer" } }));
+    await untilAsked("by-theirs");
+    expect(await account()).toEqual(before);
+  });
+
+  it("that names a ServiceAccount says when it is missing, and asks for its token when it is there", async () => {
+    const kubernetes = { role: "coffer", serviceAccountRef: { name: "mine" } };
+    await world.apply(RESOURCES.kmsProviders, "by-account", unreachable({ kubernetes }));
+    const provider = await untilReason("by-account", "CredentialsResolved", "ServiceAccountNotFound");
+    expect(conditionIn(provider, "CredentialsResolved")?.message).toContain('ServiceAccount "mine"');
+    const metadata = { namespace: world.namespace, name: "mine" };
+    await world.kube.create(RESOURCES.serviceAccounts, { apiVersion: "v1", kind: "ServiceAccount", metadata }, never);
+    await untilAsked("by-account");
   });
 });

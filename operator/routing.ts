@@ -158,7 +158,7 @@ function storeOf({ metadata }: KubeObject): string | undefined {
   return name === undefined || !isStores ? undefined : itemOf({ namespace: metadata.namespace ?? "", name });
 }
 
-function routeMade({ watches, queues, storePods }: RoutingNeeds): void {
+function routeMade({ watches, queues, storePods, references }: RoutingNeeds): void {
   const made = [
     watches.serviceAccounts,
     watches.volumeClaims,
@@ -175,6 +175,11 @@ function routeMade({ watches, queues, storePods }: RoutingNeeds): void {
   }
   watches.pods.listen(({ object }) => {
     const store = storeOf(object);
+  // The account that logins of a namespace have in common is no store's.
+  watches.serviceAccounts.listen(({ object: { metadata } }) => {
+    const place = `ServiceAccount/${metadata.namespace ?? ""}/${metadata.name}`;
+    for (const item of references.providers.referrers(place)) queues.providers.add(item);
+  });
     if (store !== undefined) storePods.poke(store);
   });
 }

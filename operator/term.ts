@@ -82,6 +82,11 @@ function makeParts({ kube, config, clock, log, pods }: TermNeeds, signal: AbortS
   const queues = { providers: new WorkQueue(clock), buckets: new WorkQueue(clock), stores: new WorkQueue(clock) };
   const references = { providers: createReferences(), buckets: createReferences(), stores: createReferences() };
   const materials = new Materials();
+  const tokens = new Tokens(kube, clock);
+  // Before whoever asks for a new one.
+  watches.serviceAccounts.listen(({ kind, object: { metadata } }) => {
+    if (kind === "removed") tokens.forget({ namespace: metadata.namespace ?? "", name: metadata.name });
+  });
   const pendings = createPendings();
   const storePods: StorePods = new StorePods(
     {
@@ -117,7 +122,7 @@ function makeParts({ kube, config, clock, log, pods }: TermNeeds, signal: AbortS
     holders: new Holders(watches.buckets),
     configs: new StoreConfigs(kube, secrets),
     access: new Access(kube, secrets),
-    tokens: new Tokens(kube, clock),
+    tokens,
     looks: createLooks(clock, (provider) => queues.providers.add(provider), signal),
     pendings,
     storePods,

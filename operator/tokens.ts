@@ -31,19 +31,25 @@ export class Tokens {
 
   /** The path of the file. Fails as the request for a token does. */
   async file(serviceAccount: ObjectName, audience: string, signal: AbortSignal): Promise<string> {
-    const key = `${serviceAccount.namespace}.${serviceAccount.name}.${audience}`;
+    const { namespace, name } = serviceAccount;
+    const key = `${namespace}/${name}/${audience}`;
     const kept = this.#kept.get(key);
     if (kept !== undefined && this.#clock.monotonicMs() < kept.renewAtMs) return kept.path;
     const askedMs = this.#clock.monotonicMs();
     const wanted = { audience, seconds: TOKEN_SECONDS };
     const { token, expires } = await this.#kube.requestToken(serviceAccount, wanted, signal);
     this.#folder ??= mkdtemp(join(tmpdir(), "coffer-tokens-"));
-    const path = join(await this.#folder, key);
+    const path = join(await this.#folder, key.replaceAll("/", "."));
     await writeFile(`${path}.new`, token, { mode: FILE_MODE });
     await rename(`${path}.new`, path);
     const lastsMs = Math.max(0, expires.getTime() - this.#clock.now().getTime());
     this.#kept.set(key, { path, renewAtMs: askedMs + lastsMs * LEFT });
     return path;
+  }
+
+  /** The ServiceAccount has gone, and its tokens with it. */
+  forget({ namespace, name }: ObjectName): void {
+    for (const key of this.#kept.keys()) if (key.startsWith(`${namespace}/${name}/`)) this.#kept.delete(key);
   }
 
   /** Takes the files away. */

@@ -162,10 +162,9 @@ describe.each(Object.entries(MODES))("in the mode of %s", (_mode, values) => {
       address: "https://127.0.0.1:9",
       keyName: "photos",
       caBundleRef: { name: "ca" },
-      auth: { kubernetes: { role: "coffer", serviceAccountRef: { name: "coffer-kms" } } },
+      auth: { kubernetes: { role: "coffer" } },
     };
     await mustAsk(server, "POST", `${CORE}/configmaps`, { metadata: { name: "ca" }, data: { "ca.crt": server.caPem } });
-    await mustAsk(server, "POST", `${CORE}/serviceaccounts`, { metadata: { name: "coffer-kms" } });
     await apply("kmsproviders", "KmsProvider", "vault", { type: "Vault", vault });
     await until(`${OURS}/kmsproviders/vault`, (object) => reasonIs(object, "Reachable", "ConnectionFailed"));
     // The same news twice is one Event with a count; a lease that somebody removed is made anew.

@@ -1,7 +1,8 @@
-// What a KmsProvider makes: the Secret of a key ring. Pure. Its bytes are the ring's own.
+// What a KmsProvider makes: the Secret of a key ring, whose bytes are the ring's own, and the ServiceAccount that the
+// operator logs in to Vault as. Pure.
 
 import type { KmsProvider } from "../../crds/kmsprovider.ts";
-import { keyRingName, RING_KEY } from "../../crds/names.ts";
+import { KMS_SERVICE_ACCOUNT, keyRingName, RING_KEY } from "../../crds/names.ts";
 import { labelsOf, type Manifest } from "../manifest.ts";
 
 export interface RingSecret extends Manifest {
@@ -19,4 +20,14 @@ export function ringSecret(provider: KmsProvider, ringJson: string): RingSecret 
     type: "Opaque",
     data: { [RING_KEY]: Buffer.from(ringJson, "utf8").toString("base64") },
   };
+}
+
+/** One for all providers of a namespace, so it is no single one's: it has no owner, and stays. It has no rights. */
+export function loginAccount(namespace: string): Manifest {
+  return {
+    apiVersion: "v1",
+    kind: "ServiceAccount",
+    metadata: { namespace, name: KMS_SERVICE_ACCOUNT, labels: labelsOf(KMS_SERVICE_ACCOUNT, "kms-login") },
+    automountServiceAccountToken: false,
+  } as Manifest;
 }

@@ -72,6 +72,24 @@ describe("planProvider()", () => {
     expect(planned.againAfterMs).toBe(0);
   });
 
+  test("makes the account of its login where that is missing, and says so meanwhile", () => {
+    const planned = plan(provider(), { key: { kind: "loginMissing", account: "coffer-kms" }, probe: undefined });
+    expect(planned.actions).toEqual([{ kind: "makeLogin", provider: "local" }]);
+    expect(planned.againAfterMs).toBeGreaterThan(0);
+    expect(reasons(planned)).toMatchObject({
+      CredentialsResolved: "False ServiceAccountNotFound",
+      Reconciling: "True ChangeInProgress",
+    });
+  });
+
+  test.each(["ServiceAccountNotFound", "TokenRequestDenied"] as const)(
+    "looks again at what nobody tells of: %s",
+    (reason) => {
+      const planned = plan(provider(), { key: { kind: "unresolved", reason, message: "no" }, probe: undefined });
+      expect(planned.againAfterMs).toBeGreaterThan(0);
+    },
+  );
+
   test("is ready with a key that works, and says what to back up", () => {
     const planned = plan(provider());
     expect(reasons(planned)).toEqual({
@@ -220,6 +238,9 @@ describe("planProvider()", () => {
     ["0 3 * * *", "Europe/Atlantis", "TimeZoneUnknown"],
   ])("refuses the schedule %s in the time zone %s, and goes on with the key", (schedule, timeZone, reason) => {
     const keyRotation = { schedule, ...(timeZone === undefined ? {} : { timeZone }) };
+    const untried = plan(provider({ keyRotation }), { probe: undefined });
+    expect(reasons(untried)).toMatchObject({ Stalled: `True ${reason}` });
+    expect(reasons(untried)["Reconciling"]).toBeUndefined();
     const planned = plan(provider({ keyRotation }));
     expect(reasons(planned)).toMatchObject({ Stalled: `True ${reason}`, KeyUsable: "True KeyVerified" });
   });
@@ -238,9 +259,6 @@ describe("rotation", () => {
     const planned = plan(provider(raised, { key: key("1") }));
     expect(planned).toMatchObject({ actions: [], againAfterMs: 0 });
     expect(planned.status).toMatchObject({
-    const untried = plan(provider({ keyRotation }), { probe: undefined });
-    expect(reasons(untried)).toMatchObject({ Stalled: `True ${reason}` });
-    expect(reasons(untried)["Reconciling"]).toBeUndefined();
       key: key("1", { generation: 2 }),
       rotation: { cause: "Generation", fromVersion: "1", startTime: "2026-03-10T12:00:00Z" },
     });

@@ -26,6 +26,8 @@ export type KeyFound =
   | { readonly kind: "invalid"; readonly message: string }
   /** What the spec refers to for logging in, or for the key, is not there. */
   | { readonly kind: "unresolved"; readonly reason: UnresolvedReason; readonly message: string }
+  /** The ServiceAccount that Coffer itself makes for its login is not there. */
+  | { readonly kind: "loginMissing"; readonly account: string }
   | { readonly kind: "failed"; readonly code: KmsCode; readonly message: string }
   /** The spec, or what it refers to, cannot be right. */
   | { readonly kind: "misconfigured"; readonly reason: MisconfiguredReason; readonly message: string }
@@ -65,6 +67,7 @@ export interface ObservedProvider {
 
 export type ProviderAction =
   | { readonly kind: "makeRing"; readonly provider: string }
+  | { readonly kind: "makeLogin"; readonly provider: string }
   | { readonly kind: "rotate"; readonly provider: string; readonly ifVersion: string };
 
 export type ProviderPlan = Plan<ProviderAction, KmsProviderStatus>;
@@ -98,7 +101,7 @@ export function planProvider(observed: ObservedProvider, now: Date): ProviderPla
       ...rotationNotices(status.conditions, rotation),
       ...readyNotices(status.conditions, conditions, readyWords),
     ],
-    againAfterMs: standing.makeRing ? 0 : rotation?.againAfterMs,
+    againAfterMs: standing.againAfterMs ?? rotation?.againAfterMs,
   };
 }
 
@@ -106,7 +109,10 @@ interface Standing {
   readonly verdicts: readonly Verdict[];
   /** The key as it may be rotated and put into a configuration. */
   readonly usable: { readonly id: string; readonly version: string } | undefined;
-  readonly makeRing: boolean;
+  /** What is ours to make before anything can be tried. */
+  readonly make: "makeRing" | "makeLogin" | undefined;
+  /** When to look again at what nobody tells of. */
+  readonly againAfterMs: number | undefined;
   readonly isUsersMistake: boolean;
 }
 
@@ -117,6 +123,12 @@ export function isSameKey(provider: KmsProvider, found: { readonly id: string; r
   return known.id === found.id && Number(found.version) >= Number(known.version);
 }
 
+/** Accounts of others and Roles are not watched. */
+const UNTOLD: readonly UnresolvedReason[] = ["ServiceAccountNotFound", "TokenRequestDenied"];
+const UNTOLD_AGAIN_MS = 10_000;
+/** What was made is told of sooner. */
+const MADE_AGAIN_MS = 1000;
+
 function judgeKey(observed: ObservedProvider): Standing {
   const { provider, key, ringPlace } = observed;
   const known = provider.status.key;
@@ -126,7 +138,14 @@ function judgeKey(observed: ObservedProvider): Standing {
     case "misconfigured":
       return standing([no("ConfigurationValid", key.reason, key.message)], { isUsersMistake: true });
     case "unresolved":
-      return standing([no("CredentialsResolved", key.reason, key.message)]);
+      return standing([no("CredentialsResolved", key.reason, key.message)], {
+        againAfterMs: UNTOLD.includes(key.reason) ? UNTOLD_AGAIN_MS : undefined,
+      });
+    case "loginMissing": {
+      const message = `ServiceAccount "${key.account}" does not exist, and is being made`;
+      const verdict = no("CredentialsResolved", "ServiceAccountNotFound", message);
+      return standing([verdict], { make: "makeLogin", againAfterMs: MADE_AGAIN_MS });
+    }
     case "invalid": {
       const message = `${ringPlace} is no key ring: ${key.message}. Restore it from your backup`;
       return standing([resolved(), no("KeyUsable", "KeyRingInvalid", message)], { isUsersMistake: true });
@@ -134,7 +153,7 @@ function judgeKey(observed: ObservedProvider): Standing {
     case "failed":
       return standing(failureVerdicts(key.code, key.message));
     case "absent":
-      if (known === undefined) return standing([resolved()], { makeRing: true });
+      if (known === undefined) return standing([resolved()], { make: "makeRing", againAfterMs: 0 });
       return standing([resolved(), no("KeyUsable", "KeyRingLost", lostMessage(ringPlace, known))]);
     case "found":
       if (!isSameKey(provider, key)) {
@@ -146,7 +165,7 @@ function judgeKey(observed: ObservedProvider): Standing {
 }
 
 function standing(verdicts: readonly Verdict[], more: Partial<Omit<Standing, "verdicts">> = {}): Standing {
-  return { verdicts, usable: undefined, makeRing: false, isUsersMistake: false, ...more };
+  return { verdicts, usable: undefined, make: undefined, againAfterMs: undefined, isUsersMistake: false, ...more };
 }
 
 function lostMessage(ringPlace: string, known: { id: string; version: string }): string {
@@ -261,7 +280,8 @@ function judge(
 }
 
 function reconcilingWords(observed: ObservedProvider, found: Standing, rotation: RotationPlan | undefined) {
-  if (found.makeRing) return "A key ring is being made";
+  if (found.make === "makeRing") return "A key ring is being made";
+  if (found.make === "makeLogin") return "A ServiceAccount for the login is being made";
   if (rotation?.intent !== undefined) return `The key is being rotated from version ${rotation.intent.fromVersion}`;
   const isToBeTried = observed.key.kind === "pending" || found.usable !== undefined;
   return isToBeTried && observed.probe === undefined ? "The key is being tried" : undefined;
@@ -292,7 +312,7 @@ function statusOf(
 function actionsOf({ provider }: ObservedProvider, found: Standing, rotation: RotationPlan | undefined) {
   const { name } = provider.metadata;
   const actions: ProviderAction[] = [];
-  if (found.makeRing) actions.push({ kind: "makeRing", provider: name });
+  if (found.make !== undefined) actions.push({ kind: found.make, provider: name });
   if (rotation?.rotateFrom !== undefined) {
     actions.push({ kind: "rotate", provider: name, ifVersion: rotation.rotateFrom });
   }

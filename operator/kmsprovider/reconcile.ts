@@ -13,6 +13,7 @@ import { type Controller, itemOf } from "../controller.ts";
 import { inUseFinalizers, withDeletionBlocked } from "../inuse.ts";
 import type { Notice, Plan, ResourceName } from "../kind.ts";
 import type { Kube } from "../kube/client.ts";
+import { isKubeError } from "../kube/failure.ts";
 import { setFinalizers } from "../kube/finalizers.ts";
 import type { References } from "../kube/references.ts";
 import { RESOURCES } from "../kube/resources.ts";
@@ -21,6 +22,7 @@ import { writeStatus } from "../kube/status.ts";
 import type { Materials } from "../materials.ts";
 import { Looks } from "./looks.ts";
 import { isSameKey, type KeyFound, type ObservedProvider, type ProviderAction, planProvider } from "./plan.ts";
+import { loginAccount } from "./manifests.ts";
 import { createRingSecret, findRing, ringPlace } from "./ringsecret.ts";
 import { findVaultOptions, referencesOf, type VaultNeeds } from "./vaultoptions.ts";
 
@@ -99,8 +101,10 @@ export function createProviderController(needs: ProviderNeeds): Controller<KmsPr
           await keepFinalizers(needs, provider, action.users, signal);
           return;
         }
-        if (action.action.kind === "makeRing") await makeRing(needs, provider, signal);
-        else await rotate(provider, action.action.ifVersion, signal);
+        const { action: wanted } = action;
+        if (wanted.kind === "makeRing") await makeRing(needs, provider, signal);
+        else if (wanted.kind === "makeLogin") await makeLogin(needs, provider, signal);
+        else await rotate(provider, wanted.ifVersion, signal);
       },
     },
     resourceOf: ({ planned }) => planned.provider,
@@ -272,6 +276,15 @@ async function rotateKey(
     if ("key" in found) throw new Error(`The key of "${provider.metadata.name}" cannot be opened`);
     const admin = await openVaultAdmin(found.options, { timeoutMs });
     try {
+/** Never over what is there: an account of that name that somebody else made is logged in as, and left as it is. */
+async function makeLogin({ kube }: ProviderNeeds, { metadata }: KmsProvider, signal: AbortSignal): Promise<void> {
+  try {
+    await kube.create(RESOURCES.serviceAccounts, loginAccount(metadata.namespace ?? ""), signal);
+  } catch (error) {
+    if (!isKubeError(error, "exists")) throw error;
+  }
+}
+
       return await admin.rotate(ifVersion, signal);
     } finally {
       await admin.close();

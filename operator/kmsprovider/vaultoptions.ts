@@ -27,6 +27,8 @@ export type VaultFound =
   | { readonly options: VaultOptions; readonly podOptions: VaultOptions }
   | { readonly key: KeyFound };
 
+type VaultAuth = NonNullable<KmsProvider["spec"]["vault"]>["auth"];
+
 export async function findVaultOptions(
   provider: KmsProvider,
   needs: VaultNeeds,
@@ -66,7 +68,9 @@ export function referencesOf({ spec, metadata }: KmsProvider): string[] {
   const ring = spec.local?.keySecretRef;
   const vault = spec.vault === undefined ? undefined : vaultReferences(spec.vault);
   const named = [vault?.caBundle, vault?.credential].filter((one) => one !== undefined);
+  const login = spec.vault?.auth.kubernetes;
   return [
+    ...(login === undefined ? [] : [place("ServiceAccount", loginAs(login).name)]),
     ...(ring === undefined ? [] : [place("Secret", ring.name)]),
     ...named.map(({ kind, name }) => place(kind, name)),
   ];
@@ -101,17 +105,22 @@ async function operatorTokenPath(
   const kubernetes = spec.vault?.auth.kubernetes;
   if (kubernetes === undefined) return "/";
   const { namespace = "" } = metadata;
-  const name = kubernetes.serviceAccountRef?.name ?? KMS_SERVICE_ACCOUNT;
+  const { name } = loginAs(kubernetes);
   try {
     return await needs.tokenFile({ namespace, name }, VAULT_AUDIENCE, signal);
   } catch (error) {
     if (isKubeError(error, "not-found")) {
-      const message = `ServiceAccount "${name}" does not exist: make it, or name another in spec.vault.auth.kubernetes.serviceAccountRef`;
+      if (kubernetes.serviceAccountRef === undefined) return { kind: "loginMissing", account: name };
+      const message = `ServiceAccount "${name}" does not exist: make it, or leave spec.vault.auth.kubernetes.serviceAccountRef out`;
       return { kind: "unresolved", reason: "ServiceAccountNotFound", message };
     }
     if (!isKubeError(error, "denied")) throw error;
     return { kind: "unresolved", reason: "TokenRequestDenied", message: deniedWords(namespace, name) };
   }
+}
+
+function loginAs({ serviceAccountRef }: NonNullable<VaultAuth["kubernetes"]>): { readonly name: string } {
+  return serviceAccountRef ?? { name: KMS_SERVICE_ACCOUNT };
 }
 
 /** The Role that a person has to apply, whole. */

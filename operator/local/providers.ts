@@ -47,6 +47,8 @@ export function createProviders(secretsDir: string, now: () => Date, ring: () =>
     async act(action, signal) {
       const { provider } = action;
       if (action.kind === "makeRing") return await rings.make(provider, signal);
+      // A login by Kubernetes is refused here before it could ask for one.
+      if (action.kind === "makeLogin") throw new Error("There are no ServiceAccounts without a cluster");
       try {
         await (inVault.has(provider) ? vaultKeys : rings).rotate(provider, action.ifVersion, signal);
         rotateFailures.delete(provider);
