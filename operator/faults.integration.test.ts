@@ -3,7 +3,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { ACCESS_KEYS } from "../crds/names.ts";
 import type { Fault } from "../e2e/cluster/faults.ts";
-import { startOperator } from "../e2e/cluster/operator.ts";
 import { RESOURCES } from "./kube/resources.ts";
 import { eventually } from "./kube/world.ts";
 import { createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
@@ -110,14 +109,10 @@ describe("the operator", () => {
       const provider = await world.find(RESOURCES.kmsProviders, "local");
       expect(provider?.status.rotation).toMatchObject({ cause: "Generation", fromVersion: "1" });
       // As the one before: its lease runs out first.
-      const next = await startOperator(world.namespace);
-      try {
-        await untilRotated();
-        expect(await ringVersions()).toBe(2);
-        expect((await world.find(RESOURCES.kmsProviders, "local"))?.status.key?.version).toBe("2");
-      } finally {
-        await next.stop();
-      }
+      await world.startAnother();
+      await untilRotated();
+      expect(await ringVersions()).toBe(2);
+      expect((await world.find(RESOURCES.kmsProviders, "local"))?.status.key?.version).toBe("2");
     },
     120_000,
   );
@@ -125,17 +120,17 @@ describe("the operator", () => {
   it("gives the lease back when it is asked to end, so that another begins at once", async () => {
     world = await createOperatorWorld("handover");
     await quickstart();
-    const next = await startOperator(world.namespace);
-    try {
-      await new Promise((resolve) => setTimeout(resolve, 1500));
-      const beganMs = performance.now();
-      expect(await world.operator.stop()).toBe(0);
-      await world.applyBucket("second");
-      await world.untilReady(RESOURCES.encryptedBuckets, "second", 15_000);
-      expect(performance.now() - beganMs).toBeLessThan(10_000);
-    } finally {
-      await next.stop();
-    }
+    const first = world.operator;
+    const next = await world.startAnother();
+    await eventually(
+      () => next.printed(),
+      (text) => text.includes("lease: following"),
+    );
+    const beganMs = performance.now();
+    expect(await first.stop()).toBe(0);
+    await world.applyBucket("second");
+    await world.untilReady(RESOURCES.encryptedBuckets, "second", 15_000);
+    expect(performance.now() - beganMs).toBeLessThan(10_000);
   }, 120_000);
 
   it("serves nobody's death: pods go on while no operator runs, and what happened meanwhile is found", async () => {
@@ -146,14 +141,10 @@ describe("the operator", () => {
     expect((await world.rest("PUT", "photos", "a", token, "a")).status).toBeLessThan(300);
     await world.applyBucket("meanwhile");
     await world.remove(RESOURCES.services, "coffer-default");
-    const next = await startOperator(world.namespace);
-    try {
-      await world.untilReady(RESOURCES.encryptedBuckets, "meanwhile", 45_000);
-      await world.until(RESOURCES.services, "coffer-default", () => true);
-      expect(await (await world.rest("GET", "photos", "a", token)).text()).toBe("a");
-      expect((await world.secret("photos-app"))[ACCESS_KEYS.token]).toBe(token);
-    } finally {
-      await next.stop();
-    }
+    await world.startAnother();
+    await world.untilReady(RESOURCES.encryptedBuckets, "meanwhile", 45_000);
+    await world.until(RESOURCES.services, "coffer-default", () => true);
+    expect(await (await world.rest("GET", "photos", "a", token)).text()).toBe("a");
+    expect((await world.secret("photos-app"))[ACCESS_KEYS.token]).toBe(token);
   }, 120_000);
 });

@@ -19,7 +19,10 @@ export interface OperatorWorld {
   /** What somebody else does: past the operator's proxy. */
   readonly kube: Kube;
   readonly node: TestNode;
+  /** The one that was started last. */
   readonly operator: RunningOperator;
+  /** Runs one more: with what the world's wishes add to the environment, or with this instead. */
+  startAnother(instead?: Record<string, string>): Promise<RunningOperator>;
   apply(type: ResourceType<KubeObject>, name: string, spec: object, metadata?: object): Promise<void>;
   find<Shape extends KubeObject>(type: ResourceType<Shape>, name: string): Promise<Shape | undefined>;
   /** Resolves once `holds`, and fails with what it was last. */
@@ -38,11 +41,11 @@ export interface OperatorWorld {
   secret(name: string): Promise<Record<string, string>>;
   /** Reasons of the Events about a resource. */
   events(name: string): Promise<string[]>;
+  /** How often something was told of it, counting repetitions. */
+  tellings(name: string, reason: string): Promise<number>;
   /** Over REST, at the pod of the store "default". */
   rest(method: string, bucket: string, object: string, token: string, body?: string): Promise<Response>;
   close(): Promise<void>;
-  /** How often something was told of it, counting repetitions. */
-  tellings(name: string, reason: string): Promise<number>;
 }
 
 const never = new AbortController().signal;
@@ -60,7 +63,7 @@ export async function createOperatorWorld(what: string, wishes?: OperatorWishes)
   const connection = openConnection({ kubeconfig: access.kubeconfig, inCluster: undefined });
   const kube = createKube(connection, systemClock);
   const node = await startTestNode(access, namespace);
-  const operator = await startOperator(namespace, await wishes?.prepare(namespace), access);
+  const operators = await startOperators(namespace, await wishes?.prepare(namespace), access);
 
   async function find<Shape extends KubeObject>(type: ResourceType<Shape>, name: string) {
     return await kube.read(type, { namespace, name }, never);
@@ -70,7 +73,10 @@ export async function createOperatorWorld(what: string, wishes?: OperatorWishes)
     namespace,
     kube,
     node,
-    operator,
+    get operator() {
+      return operators.last();
+    },
+    startAnother: operators.startAnother,
     async apply(type, name, spec, metadata = {}) {
       const object = { apiVersion: type.apiVersion, kind: type.kind, metadata: { namespace, name, ...metadata }, spec };
       await kube.apply(type, object, { force: true }, never);
@@ -80,9 +86,8 @@ export async function createOperatorWorld(what: string, wishes?: OperatorWishes)
       const look = async () => await find(type, name);
       const found = await eventually(look, (object) => object !== undefined && holds(object), withinMs).catch(
         async () => {
-          throw new Error(
-            `${type.kind} "${name}" never came to that: ${described(await look())}\n${operator.printed()}`,
-          );
+          const came = `${type.kind} "${name}" never came to that: ${described(await look())}`;
+          throw new Error(`${came}\n${operators.printed()}`);
         },
       );
       return found as NonNullable<typeof found>;
@@ -115,7 +120,7 @@ export async function createOperatorWorld(what: string, wishes?: OperatorWishes)
       return await askRest(node, { method, bucket, object, token, body });
     },
     async close() {
-      await operator.stop();
+      await operators.stop();
       await node.close();
       connection.close();
     },
@@ -123,11 +128,6 @@ export async function createOperatorWorld(what: string, wishes?: OperatorWishes)
   return world;
 }
 
-export function isTrue(object: KubeObject, type: ConditionType): boolean {
-  return conditionIn(object, type)?.status === "True";
-}
-
-export function conditionIn(object: KubeObject, type: ConditionType): Condition | undefined {
 /** One, and those that tests start beside it or after it. */
 async function startOperators(
   namespace: string,
@@ -160,6 +160,11 @@ function tellingsIn(events: readonly EventObject[], reason: string): number {
   return told.reduce((sum, { series }) => sum + (series?.count ?? 1), 0);
 }
 
+export function isTrue(object: KubeObject, type: ConditionType): boolean {
+  return conditionIn(object, type)?.status === "True";
+}
+
+export function conditionIn(object: KubeObject, type: ConditionType): Condition | undefined {
   const { status } = object as KubeObject & { readonly status?: { readonly conditions?: readonly Condition[] } };
   return conditionOf(status?.conditions, type);
 }

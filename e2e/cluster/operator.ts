@@ -14,7 +14,7 @@ export interface RunningOperator {
   readonly pid: number;
   /** All that it printed. */
   printed(): string;
-  /** SIGTERM; the exit code. */
+  /** SIGTERM; the exit code, also of one that has ended already. */
   stop(): Promise<number | null>;
   kill(): Promise<void>;
 }
@@ -49,12 +49,17 @@ export async function startOperator(
   child.stderr.on("data", (piece: Buffer) => {
     printed += piece.toString("utf8");
   });
-  const end = async (signal: "SIGTERM" | "SIGKILL") => {
-    await ended(child, signal);
+  const cleared = async () => {
     await proxy.close();
     await rm(folder, { recursive: true, force: true });
     return child.exitCode;
   };
+  };
+  let clearing: Promise<void> | undefined;
+  const end = async (signal: "SIGTERM" | "SIGKILL") => {
+    await ended(child, signal);
+    clearing ??= cleared();
+    await clearing;
   return {
     proxy,
     pid: child.pid ?? 0,
