@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { askApiServer, mustAsk } from "../cluster/apiserver.ts";
 import { type ControlPlane, kubeconfigOf, startControlPlane } from "../cluster/controlplane.ts";
+import { leash } from "../cluster/leash.ts";
 import { startTestNode, type TestNode } from "../cluster/node.ts";
 import { askHelm, CHART, prepareHelm, type Rendered, render, withValues } from "./helm.ts";
 
@@ -81,6 +82,7 @@ describe.each(Object.entries(MODES))("in the mode of %s", (_mode, values) => {
     const child = spawn(join(ROOT, "node_modules", ".bin", "node"), [join(ROOT, "operator", "main.ts")], {
       env: { ...environment, COFFER_HEALTH_PORT: "0" },
     });
+    leash(child);
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece: Buffer) => (printed += String(piece)));
     return child;
   }

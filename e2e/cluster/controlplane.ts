@@ -11,6 +11,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { prepareBinaries } from "./binaries.ts";
+import { leash } from "./leash.ts";
 
 /** How to reach it as a user who may do everything. Plain data, so that it may be handed to another process. */
 export interface ApiServerAccess {
@@ -171,6 +172,7 @@ function startProgram(path: string, flags: readonly string[], log: string): Prog
   const output = openSync(log, "a");
   const child = spawn(path, flags, { stdio: ["ignore", output, output] });
   closeSync(output);
+  leash(child);
   const ended = once(child, "exit");
   return {
     child,

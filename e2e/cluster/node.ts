@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { askApiServer, mustAsk } from "./apiserver.ts";
 import type { ApiServerAccess } from "./controlplane.ts";
 
+import { leash } from "./leash.ts";
 export interface TestNode {
   /** By name of the pod. */
   addressOf(pod: string): string | undefined;
@@ -212,3 +213,4 @@ async function stop({ child }: RunningPod): Promise<void> {
   child.kill("SIGKILL");
   await ended;
 }
+  leash(pod.child);

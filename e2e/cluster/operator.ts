@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { sharedApiServer } from "./apiserver.ts";
 import type { ApiServerAccess } from "./controlplane.ts";
 import { type FaultProxy, startFaultProxy } from "./faults.ts";
+import { leash } from "./leash.ts";
 
 export interface RunningOperator {
   readonly proxy: FaultProxy;
@@ -42,6 +43,7 @@ export async function startOperator(
   };
   const flags = ["--disable-warning=ExperimentalWarning", join(ROOT, "operator", "main.ts")];
   const child = spawn(join(ROOT, "node_modules", ".bin", "node"), flags, { env: environment });
+  leash(child);
   let printed = "";
   child.stdout.on("data", (piece: Buffer) => {
     printed += piece.toString("utf8");
@@ -52,14 +54,14 @@ export async function startOperator(
   const cleared = async () => {
     await proxy.close();
     await rm(folder, { recursive: true, force: true });
-    return child.exitCode;
-  };
   };
   let clearing: Promise<void> | undefined;
   const end = async (signal: "SIGTERM" | "SIGKILL") => {
     await ended(child, signal);
     clearing ??= cleared();
     await clearing;
+    return child.exitCode;
+  };
   return {
     proxy,
     pid: child.pid ?? 0,

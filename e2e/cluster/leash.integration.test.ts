@@ -1,0 +1,53 @@
+// What a test run leaves behind when it is killed: nothing.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+
+const NODE = join(import.meta.dirname, "..", "..", "node_modules", ".bin", "node");
+const STARTS_TWO = `
+  import { spawn } from "node:child_process";
+  import { leash } from ${JSON.stringify(join(import.meta.dirname, "leash.ts"))};
+  const start = () => {
+    const child = spawn("sleep", ["600"], { stdio: "ignore" });
+    leash(child);
+    return child;
+  };
+  const [first, second] = [start(), start()];
+  second.once("exit", () => process.stdout.write(\`\${first.pid} \${second.pid}\\n\`));
+  second.kill();
+  setInterval(() => undefined, 1000);
+`;
+const LOOK_EVERY_MS = 20;
+
+function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function untilDead(pid: number): Promise<void> {
+  while (lives(pid)) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+}
+
+it("ends programs with the process that started them, though that was killed", async () => {
+  const starter: ChildProcess = spawn(NODE, [
+    "--disable-warning=ExperimentalWarning",
+    "--input-type=module",
+    "--eval",
+    STARTS_TWO,
+  ]);
+  try {
+    const [line] = (await once(starter.stdout as NonNullable<ChildProcess["stdout"]>, "data")) as [Buffer];
+    const [first = 0, second = 0] = line.toString("utf8").trim().split(" ").map(Number);
+    expect([lives(first), lives(second)]).toEqual([true, false]);
+    starter.kill("SIGKILL");
+    await untilDead(first);
+  } finally {
+    starter.kill("SIGKILL");
+  }
+});
