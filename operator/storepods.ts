@@ -169,10 +169,14 @@ function notRunning(name: string, why: string): PodFacts {
 /** What the cluster says keeps a pod from running. */
 function whyNot({ metadata, status }: PodObject): string {
   if (metadata.deletionTimestamp !== undefined) return `${metadata.name} is going`;
+const IMAGE = /Image|^RegistryUnavailable$/;
+const IMAGE_ADVICE = ": check spec.pod.image and spec.pod.imagePullSecrets of the store, and the registry";
+
   const waiting = (status?.containerStatuses ?? []).map(({ state }) => state?.waiting).find((one) => one !== undefined);
   const reason = waiting?.reason;
   if (reason !== undefined && reason !== "ContainerCreating" && reason !== "PodInitializing") {
-    return `${metadata.name} does not run: ${reason}${waiting?.message === undefined ? "" : ` (${waiting.message})`}`;
+    const said = waiting?.message === undefined ? "" : ` (${waiting.message})`;
+    return `${metadata.name} does not run: ${reason}${said}${IMAGE.test(reason) ? IMAGE_ADVICE : ""}`;
   }
   const scheduled = status?.conditions?.find(({ type }) => type === "PodScheduled");
   if (scheduled?.status === "False") return `${metadata.name} cannot be scheduled: ${scheduled.message ?? ""}`;

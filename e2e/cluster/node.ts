@@ -1,6 +1,7 @@
 // What a cluster does with the StatefulSets of one namespace, without a node: makes their pods, runs a real data plane for
 // each as a process on an address of its own, and reports them as a kubelet does. It is as slow as a kubelet is: a Secret
-// that has changed reaches a pod when the pod's annotations change, or after a minute.
+// that has changed reaches a pod when the pod's annotations change, or after a minute. Images of the registry
+// "nowhere.invalid" cannot be pulled.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,8 +10,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askApiServer, mustAsk } from "./apiserver.ts";
 import type { ApiServerAccess } from "./controlplane.ts";
-
 import { leash } from "./leash.ts";
+
 export interface TestNode {
   /** By name of the pod. */
   addressOf(pod: string): string | undefined;
@@ -38,9 +39,20 @@ interface StatefulSetSeen extends ObjectSeen {
 interface PodTemplate {
   readonly metadata: { readonly labels: Record<string, string>; readonly annotations?: Record<string, string> };
   readonly spec: {
-    readonly containers: readonly { readonly env: readonly { readonly name: string; readonly value: string }[] }[];
+    readonly containers: readonly Container[];
     readonly volumes: readonly { readonly name: string; readonly secret?: { readonly secretName: string } }[];
   };
+}
+
+interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly env: readonly { readonly name: string; readonly value: string }[];
+}
+
+interface PodSeen extends ObjectSeen {
+  readonly spec: PodTemplate["spec"];
+  readonly status?: { readonly containerStatuses?: readonly unknown[] };
 }
 
 interface RunningPod {
@@ -81,7 +93,7 @@ export async function startTestNode(access: ApiServerAccess, namespace: string):
 
   async function turn(): Promise<void> {
     const sets = await list<StatefulSetSeen>(`/apis/apps/v1/namespaces/${namespace}/statefulsets`);
-    const there = new Map((await list<ObjectSeen>(`${core}/pods`)).map((pod) => [pod.metadata.name, pod]));
+    const there = new Map((await list<PodSeen>(`${core}/pods`)).map((pod) => [pod.metadata.name, pod]));
     const wanted = new Map<string, StatefulSetSeen>(
       sets.flatMap((set) =>
         Array.from({ length: set.spec.replicas }, (_, index) => [`${set.metadata.name}-${index}`, set] as const),
@@ -90,9 +102,23 @@ export async function startTestNode(access: ApiServerAccess, namespace: string):
     for (const [name, set] of wanted) {
       const pod = there.get(name);
       if (pod === undefined) await mustAsk(access, "POST", `${core}/pods`, podOf(name, set));
+      else if (cannotBePulled(pod.spec)) await hold(set, pod);
       else await keep(name, set, pod);
     }
     for (const [name, pod] of pods) if (!there.has(name) || !wanted.has(name)) await end(pod);
+  }
+
+  /** A pod whose image is not to be had waits for it, and is made anew when the StatefulSet has another. */
+  async function hold(set: StatefulSetSeen, { metadata: { name }, spec, status = {} }: PodSeen): Promise<void> {
+    const image = imageOf(spec);
+    if (imageOf(set.spec.template.spec) !== image) {
+      await mustAsk(access, "DELETE", `${core}/pods/${name}?gracePeriodSeconds=0`);
+      return;
+    }
+    if (status.containerStatuses !== undefined) return;
+    const waiting = { reason: "ImagePullBackOff", message: `Back-off pulling image "${image}"` };
+    const container = { name: "data-plane", image, imageID: "", ready: false, restartCount: 0, state: { waiting } };
+    await patch(`${core}/pods/${name}/status`, { status: { phase: "Pending", containerStatuses: [container] } });
   }
 
   async function keep(name: string, set: StatefulSetSeen, seen: ObjectSeen): Promise<void> {
@@ -158,6 +184,14 @@ export async function startTestNode(access: ApiServerAccess, namespace: string):
   };
 }
 
+function imageOf({ containers: [container] }: PodTemplate["spec"]): string {
+  return container?.image ?? "";
+}
+
+function cannotBePulled(spec: PodTemplate["spec"]): boolean {
+  return imageOf(spec).startsWith("nowhere.invalid/");
+}
+
 function podOf(name: string, set: StatefulSetSeen): object {
   const { metadata, spec } = set.spec.template;
   const owner = { apiVersion: "apps/v1", kind: "StatefulSet", name: set.metadata.name, uid: set.metadata.uid };
@@ -205,6 +239,7 @@ function run(pod: RunningPod, template: PodTemplate): void {
   };
   pod.child = spawn(NODE, ["--disable-warning=ExperimentalWarning", PROGRAM], { env: environment, stdio: "ignore" });
   pod.child.on("error", () => undefined);
+  leash(pod.child);
 }
 
 async function stop({ child }: RunningPod): Promise<void> {
@@ -213,4 +248,3 @@ async function stop({ child }: RunningPod): Promise<void> {
   child.kill("SIGKILL");
   await ended;
 }
-  leash(pod.child);

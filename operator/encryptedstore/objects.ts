@@ -48,27 +48,45 @@ export function lookAtObjects(
   return { due, taken, unwanted };
 }
 
-/** All of them are tried; fails with what the first said that failed. Whether one was found to be another's. */
+export interface Applied {
+  /** One was found to be another's. */
+  readonly isTaken: boolean;
+  readonly failures: readonly unknown[];
+  /** What to tell of those that failed, and are tried again. */
+  readonly refusals: Refusals;
+}
+
+/** What the API server refused. A volume that cannot become what the spec says is told beside the storage. */
+export interface Refusals {
+  readonly resources: Verdict | undefined;
+  readonly volume: Verdict | undefined;
+}
+
+/** All of them are tried, whatever became of the others. */
 export async function applyObjects(
   store: EncryptedStore,
   due: readonly DueObject[],
   types: StoreObjectTypes,
   owned: OwnedObjects,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Applied> {
   const failures: unknown[] = [];
+  let refusals: Refusals = { resources: undefined, volume: undefined };
   let isTaken = false;
   for (const { which, manifest } of due) {
+    const { watch } = types[which];
     try {
       const outcome = await owned.apply(types[which], manifest, (object) => isOurs(store, which, object), signal);
       isTaken ||= outcome === "taken";
     } catch (error) {
       signal.throwIfAborted();
       failures.push(error);
+      const isChange = which === "volumeClaim" && watch.find(manifest.metadata) !== undefined;
+      if (isChange) refusals = { ...refusals, volume: refusals.volume ?? resizeRefusal(manifest.metadata.name, error) };
+      else refusals = { ...refusals, resources: refusals.resources ?? refusalOf(error) };
     }
   }
-  if (failures.length > 0) throw failures[0];
-  return isTaken;
+  return { isTaken, failures, refusals };
 }
 
 /** A volume is taken up again by the next store of that name. */
@@ -89,32 +107,46 @@ export function resourcesVerdict({ taken, due }: LookedAt, refused: Verdict | un
 }
 
 /** What to tell of an apply that failed; undefined: it is tried again, and nobody need know. */
-export function refusalOf(error: unknown): Verdict | undefined {
+function refusalOf(error: unknown): Verdict | undefined {
   if (!isKubeError(error, "denied", "invalid")) return undefined;
   const quota = /exceeded quota/.test(error.message);
   return no("ResourcesApplied", quota ? "QuotaExceeded" : "ApplyDenied", `${wordsOf(error)}. It is tried again`);
 }
 
-function wordsOf({ message }: KubeError): string {
-  return message.length > 1000 ? `${message.slice(0, 1000)}…` : message;
+/** All that ever changes of a claim is its size. */
+function resizeRefusal(name: string, error: unknown): Verdict | undefined {
+  if (!isKubeError(error, "denied", "invalid")) return undefined;
+  const advice =
+    "To let it grow, set allowVolumeExpansion: true in its StorageClass. It cannot shrink: " +
+    "spec.backend.filesystem.size must be no less than what it has. The pods go on with what it has, and it is tried again";
+  const message = `PersistentVolumeClaim "${name}" cannot get the size that the spec says: ${wordsOf(error)}. ${advice}`;
+  return no("BackendReachable", "VolumeResizeFailed", message);
 }
 
-/** What keeps the volume from being used, or from growing; undefined: nothing. */
+/** Behind the first line the API server shows how the two differ, which says nothing to a person. */
+function wordsOf({ message }: KubeError): string {
+  const [line = ""] = message.split("\n");
+  return line.length > 1000 ? `${line.slice(0, 1000)}…` : line;
+}
+
+/** What keeps the volume from being used; undefined: nothing. */
 export function volumeVerdict(claim: VolumeClaimObject | undefined): Verdict | undefined {
-  if (claim === undefined) return undefined;
-  const { phase, conditions = [] } = claim.status ?? {};
+  const phase = claim?.status?.phase;
+  if (claim === undefined || phase === undefined || phase === "Bound") return undefined;
   const { name } = claim.metadata;
-  const failed = conditions.find(
-    ({ type, status }) => status === "True" && /Resize(Error|Failed|Infeasible)$/.test(type),
-  );
-  if (failed !== undefined) {
-    const message = `PersistentVolumeClaim "${name}" could not be made larger: ${failed.message ?? failed.reason ?? ""}`;
-    return no("BackendReachable", "VolumeResizeFailed", message);
-  }
-  if (phase === "Bound" || phase === undefined) return undefined;
   const message =
     phase === "Lost"
       ? `PersistentVolumeClaim "${name}" has lost its volume`
       : `PersistentVolumeClaim "${name}" waits for a volume: see its events, and whether the cluster has a default StorageClass that can provide one`;
   return no("BackendReachable", "VolumePending", message);
+}
+
+/** What its driver says of a volume that is to become larger, and did not; undefined: nothing. */
+export function resizeVerdict(claim: VolumeClaimObject | undefined): Verdict | undefined {
+  const failed = claim?.status?.conditions?.find(
+    ({ type, status }) => status === "True" && /Resize(Error|Failed|Infeasible)$/.test(type),
+  );
+  if (claim === undefined || failed === undefined) return undefined;
+  const message = `PersistentVolumeClaim "${claim.metadata.name}" could not be made larger: ${failed.message ?? failed.reason ?? ""}`;
+  return no("BackendReachable", "VolumeResizeFailed", message);
 }

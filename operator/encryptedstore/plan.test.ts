@@ -103,6 +103,18 @@ const cases: Record<string, [changes: Partial<ObservedStore>, expected: Record<s
     { selfService: { finding: "ProviderNotFound", message: 'KmsProvider "x" does not exist' } },
     { Ready: "False ConfigIncomplete" },
   ],
+  "a Secret of its credentials that is another's": [
+    {
+      credentials: {
+        configured: [],
+        actions: [],
+        published: [],
+        pending: [],
+        conflicts: [{ entry: "admin", place: 'Secret "default-admin"' }],
+      },
+    },
+    { Ready: "False NameTaken", Stalled: "True NameTaken" },
+  ],
   "a store for which there is no place": [
     { refused: "one store runs here", pods: [] },
     { Ready: "False SecondStoreRefused", Stalled: "True SecondStoreRefused" },

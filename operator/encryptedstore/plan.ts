@@ -41,6 +41,8 @@ export interface ObservedObjects {
   readonly resources: Verdict;
   /** Why the volume cannot be used; undefined: the pods know better. */
   readonly volume: Verdict | undefined;
+  /** Why it does not get the size that the spec says. Pods serve on from what they have. */
+  readonly resize: Verdict | undefined;
   /** Why the configuration cannot be given to the pods; undefined: it can. */
   readonly configuration: Verdict | undefined;
   /** Objects are being made or changed. */
@@ -105,19 +107,14 @@ function judge(observed: ObservedStore): Judgement {
       : no("Available", "PodsNotReady", `${ready} of ${replicas} pods are ready${because}`);
   const { cluster } = observed;
   const applied = cluster?.configuration ?? configurationVerdict(observed, revision);
-  const resources =
-    cluster?.resources ?? yes("ResourcesApplied", "ObjectsApplied", "All that the store needs is there");
+  const objects = cluster?.resources ?? yes("ResourcesApplied", "ObjectsApplied", "All that the store needs is there");
+  const resources = objects.status === "False" ? objects : (conflictVerdict(observed) ?? objects);
   const backend =
     ready > 0
       ? yes("BackendReachable", "BackendServing", "The storage answers")
       : no("BackendReachable", "BackendFailed", `No pod tells of its storage${because}`);
-  const volume = cluster?.volume;
-  const verdicts: Verdict[] = [
-    resources,
-    ready > 0 ? (resizeVerdict(volume) ?? backend) : (volume ?? backend),
-    applied,
-    available,
-  ];
+  const unusable = ready > 0 ? undefined : cluster?.volume;
+  const verdicts: Verdict[] = [resources, unusable ?? cluster?.resize ?? backend, applied, available];
   const mistake = verdicts.find(({ status, reason }) => status === "False" && MISTAKES.includes(reason));
   return { verdicts, reconciling: reconcilingWords(observed, applied), stalled: mistake };
 }
@@ -125,9 +122,12 @@ function judge(observed: ObservedStore): Judgement {
 /** What waits for a person: nothing that Coffer could do brings it about. */
 const MISTAKES: readonly Verdict["reason"][] = ["NameTaken", "TooManyBuckets"];
 
-/** A pod serves on from a volume that could not grow. */
-function resizeVerdict(volume: Verdict | undefined): Verdict | undefined {
-  return volume?.reason === "VolumeResizeFailed" ? volume : undefined;
+/** A Secret of selfService's credentials whose name another has. */
+function conflictVerdict({ credentials: { conflicts } }: ObservedStore): Verdict | undefined {
+  const [first] = conflicts;
+  if (first === undefined) return undefined;
+  const message = `${first.place} is there already and not ours: remove it, or give the selfService entry "${first.entry}" another secretName`;
+  return no("ResourcesApplied", "NameTaken", message);
 }
 
 function reconcilingWords({ isStarting, credentials, cluster }: ObservedStore, applied: Verdict): string | undefined {

@@ -33,7 +33,8 @@ import {
   applyObjects,
   type LookedAt,
   lookAtObjects,
-  refusalOf,
+  type Refusals,
+  resizeVerdict,
   resourcesVerdict,
   type StoreObjectTypes,
   volumeVerdict,
@@ -81,7 +82,7 @@ type Action =
   | { readonly kind: "planned"; readonly observed: Observed; readonly action: StoreAction };
 
 export function createStoreController(needs: StoreNeeds): Controller<EncryptedStore, Observed, Action> {
-  const refusals = new Map<string, Verdict>();
+  const refusals = new Map<string, Refusals>();
   return {
     kind: {
       async observe(name, signal) {
@@ -108,7 +109,7 @@ export function createStoreController(needs: StoreNeeds): Controller<EncryptedSt
 async function observe(
   needs: StoreNeeds,
   facts: StoreFacts,
-  refused: Verdict | undefined,
+  refused: Refusals | undefined,
   signal: AbortSignal,
 ): Promise<Observed> {
   const { store, pods, isStarting } = facts;
@@ -145,8 +146,9 @@ async function observe(
       endpoints: storeUrls(storeName(store)),
       buckets: buckets.length,
       cluster: {
-        resources: resourcesVerdict(looked, refused),
+        resources: resourcesVerdict(looked, refused?.resources),
         volume: volumeVerdict(claim),
+        resize: resizeVerdict(claim) ?? (objects.due.length > 0 ? refused?.volume : undefined),
         configuration: await sizeVerdict(stored, config),
         isUnderWay: !isTaken && refused === undefined && objects.due.length > 0,
         selector: podSelector(store.metadata.name),
@@ -215,7 +217,7 @@ const TAKEN_AGAIN_MS = 15_000;
 
 async function act(
   needs: StoreNeeds,
-  refusals: Map<string, Verdict>,
+  refusals: Map<string, Refusals>,
   action: Action,
   signal: AbortSignal,
 ): Promise<void> {
@@ -232,15 +234,7 @@ async function act(
       return await tellPods(needs, needs.podsOf(item), config, signal);
     }
     case "applyObjects":
-      try {
-        await keepObjects(needs, observed, signal);
-        refusals.delete(item);
-      } catch (error) {
-        const refusal = refusalOf(error);
-        if (refusal !== undefined) refusals.set(item, refusal);
-        throw error;
-      }
-      return;
+      return await keepObjects(needs, observed, refusals, signal);
     case "tellPods":
       if (config !== undefined) await tellPods(needs, observed.untold, config, signal);
       return;
@@ -252,11 +246,21 @@ async function act(
 }
 
 /** Another's that was found only now is told by the next pass. */
-async function keepObjects(needs: StoreNeeds, { store, objects }: Observed, signal: AbortSignal): Promise<void> {
+async function keepObjects(
+  needs: StoreNeeds,
+  { store, objects }: Observed,
+  refusals: Map<string, Refusals>,
+  signal: AbortSignal,
+): Promise<void> {
   const { types, owned } = needs;
+  const item = itemOf(store.metadata);
   for (const which of objects.unwanted) await owned.remove(types[which], nameOf(store), signal);
-  const isTaken = await applyObjects(store, objects.due, types, owned, signal);
-  if (isTaken && objects.taken.length === 0) needs.again(itemOf(store.metadata));
+  const applied = await applyObjects(store, objects.due, types, owned, signal);
+  const { resources, volume } = applied.refusals;
+  if (applied.failures.length === 0) refusals.delete(item);
+  else if (resources !== undefined || volume !== undefined) refusals.set(item, applied.refusals);
+  if (applied.isTaken && objects.taken.length === 0) needs.again(item);
+  if (applied.failures.length > 0) throw applied.failures[0];
 }
 
 /** A change of its annotations makes the kubelet look at a pod's volumes at once, and not within a minute. */
