@@ -151,6 +151,14 @@ export function podsOfStore({ pods }: Watches, store: string): readonly PodObjec
   return pods.inNamespace(namespace).filter((pod) => storeOf(pod) === store);
 }
 
+/** Whether a bucket of the store waits for its objects to go. */
+export function isBucketGoing({ buckets }: Watches, store: string): boolean {
+  const { namespace, name } = nameOfItem(store);
+  return buckets
+    .inNamespace(namespace)
+    .some((bucket) => bucket.metadata.deletionTimestamp !== undefined && storeNameOf(bucket) === name);
+}
+
 /** What was made for a store says by its labels for which. */
 function storeOf({ metadata }: KubeObject): string | undefined {
   const name = metadata.labels?.[LABELS.instance];
@@ -167,6 +175,11 @@ function routeMade({ watches, queues, storePods, references }: RoutingNeeds): vo
     watches.disruptionBudgets,
     watches.statefulSets,
   ];
+  // The account that logins of a namespace have in common is no store's.
+  watches.serviceAccounts.listen(({ object: { metadata } }) => {
+    const place = `ServiceAccount/${metadata.namespace ?? ""}/${metadata.name}`;
+    for (const item of references.providers.referrers(place)) queues.providers.add(item);
+  });
   for (const watch of made) {
     watch.listen(({ object }) => {
       const store = storeOf(object);
@@ -175,11 +188,6 @@ function routeMade({ watches, queues, storePods, references }: RoutingNeeds): vo
   }
   watches.pods.listen(({ object }) => {
     const store = storeOf(object);
-  // The account that logins of a namespace have in common is no store's.
-  watches.serviceAccounts.listen(({ object: { metadata } }) => {
-    const place = `ServiceAccount/${metadata.namespace ?? ""}/${metadata.name}`;
-    for (const item of references.providers.referrers(place)) queues.providers.add(item);
-  });
     if (store !== undefined) storePods.poke(store);
   });
 }

@@ -22,6 +22,8 @@ export interface StorePodsNeeds {
   list(store: string): readonly PodObject[];
   /** Whether something is on its way to these pods, so that looking soon makes sense. */
   isPending(store: string, pods: readonly PodFacts[]): boolean;
+  /** Whether somebody waits for what its pods do in their own time, and tell nobody of. */
+  isWaitedFor(store: string): boolean;
   /** What they say has changed. */
   changed(store: string): void;
 }
@@ -29,6 +31,7 @@ export interface StorePodsNeeds {
 const REST_MS = 30_000;
 const HURRY_MS = 500;
 const LATER_MS = 5000;
+const WAITED_FOR_MS = 2000;
 /** How long it makes sense to look that often. */
 const HURRYING_MS = 60_000;
 
@@ -144,7 +147,7 @@ export class StorePods {
     const restMs = REST_MS * (0.9 + clock.random() / 5);
     if (!this.#needs.isPending(store, looking.facts)) {
       looking.hurrySinceMs = undefined;
-      return restMs;
+      return this.#needs.isWaitedFor(store) ? WAITED_FOR_MS : restMs;
     }
     looking.hurrySinceMs ??= clock.monotonicMs();
     return clock.monotonicMs() - looking.hurrySinceMs < HURRYING_MS ? HURRY_MS : LATER_MS;
@@ -166,12 +169,12 @@ function notRunning(name: string, why: string): PodFacts {
   return { name, ready: false, reasons, revision: undefined, refused: undefined, providers: [], jobs: [] };
 }
 
-/** What the cluster says keeps a pod from running. */
-function whyNot({ metadata, status }: PodObject): string {
-  if (metadata.deletionTimestamp !== undefined) return `${metadata.name} is going`;
 const IMAGE = /Image|^RegistryUnavailable$/;
 const IMAGE_ADVICE = ": check spec.pod.image and spec.pod.imagePullSecrets of the store, and the registry";
 
+/** What the cluster says keeps a pod from running. */
+function whyNot({ metadata, status }: PodObject): string {
+  if (metadata.deletionTimestamp !== undefined) return `${metadata.name} is going`;
   const waiting = (status?.containerStatuses ?? []).map(({ state }) => state?.waiting).find((one) => one !== undefined);
   const reason = waiting?.reason;
   if (reason !== undefined && reason !== "ContainerCreating" && reason !== "PodInitializing") {

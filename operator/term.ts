@@ -26,7 +26,7 @@ import { Materials } from "./materials.ts";
 import { createPendings } from "./pendings.ts";
 import type { Pods } from "./pods.ts";
 import { WorkQueue } from "./queue.ts";
-import { podsOfStore, type Routing, route } from "./routing.ts";
+import { isBucketGoing, podsOfStore, type Routing, route } from "./routing.ts";
 import { StoreConfigs } from "./storeconfigs.ts";
 import { StorePods } from "./storepods.ts";
 import { Tokens } from "./tokens.ts";
@@ -94,6 +94,7 @@ function makeParts({ kube, config, clock, log, pods }: TermNeeds, signal: AbortS
       clock,
       list: (store) => podsOfStore(watches, store),
       isPending: pendings.isPending,
+      isWaitedFor: (store) => isBucketGoing(watches, store),
       changed(store) {
         queues.stores.add(store);
         routing.bucketsOf(store);

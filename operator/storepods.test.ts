@@ -1,0 +1,107 @@
+import { expect, test } from "vitest";
+import type { PodObject } from "./kube/resources.ts";
+import { createManualClock } from "./manualclock.ts";
+import type { PodFacts } from "./rollout.ts";
+import { StorePods } from "./storepods.ts";
+
+const POD: PodObject = {
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { namespace: "team", name: "coffer-default-0" },
+  status: { podIP: "10.0.0.1" },
+};
+const SERVING: PodFacts = {
+  name: "coffer-default-0",
+  ready: true,
+  reasons: [],
+  revision: 5,
+  refused: undefined,
+  providers: [],
+  jobs: [],
+};
+
+interface Asked {
+  isPending?: boolean;
+  isWaitedFor?: boolean;
+}
+
+/** A pod that was asked for the first time, and how often it is asked in the next minute. */
+async function askedInAMinute({ isPending = false, isWaitedFor = false }: Asked): Promise<number> {
+  const clock = createManualClock();
+  const stopping = new AbortController();
+  let asked = 0;
+  const pods = new StorePods(
+    {
+      pods: {
+        async ask() {
+          asked += 1;
+          return SERVING;
+        },
+      },
+      clock,
+      list: () => [POD],
+      isPending: () => isPending,
+      isWaitedFor: () => isWaitedFor,
+      changed: () => undefined,
+    },
+    stopping.signal,
+  );
+  await pods.facts("team/default", stopping.signal);
+  const before = asked;
+  await clock.pass(60_000);
+  stopping.abort();
+  await pods.ended();
+  return asked - before;
+}
+
+async function reasonsOf(pod: PodObject): Promise<readonly string[]> {
+  const stopping = new AbortController();
+  const pods = new StorePods(
+    {
+      pods: { ask: async () => await Promise.reject(new Error("It has no address")) },
+      clock: createManualClock(),
+      list: () => [pod],
+      isPending: () => false,
+      isWaitedFor: () => false,
+      changed: () => undefined,
+    },
+    stopping.signal,
+  );
+  const { pods: facts } = await pods.facts("team/default", stopping.signal);
+  stopping.abort();
+  await pods.ended();
+  return facts[0]?.reasons ?? [];
+}
+
+test("asks a pod at rest twice a minute", async () => {
+  expect(await askedInAMinute({})).toBe(2);
+});
+
+test("asks a pod that loads something twice a second", async () => {
+  expect(await askedInAMinute({ isPending: true })).toBeGreaterThan(100);
+});
+
+test("asks a pod that somebody waits for every two seconds, for as long as it takes", async () => {
+  expect(await askedInAMinute({ isWaitedFor: true })).toBe(30);
+});
+
+test("says of an image that cannot be pulled what to look at", async () => {
+  const waiting = { reason: "ImagePullBackOff", message: 'Back-off pulling image "nowhere/coffer:1"' };
+  const [reason] = await reasonsOf({
+    ...POD,
+    status: { phase: "Pending", containerStatuses: [{ name: "data-plane", state: { waiting } }] },
+  });
+  expect(reason).toContain(
+    'coffer-default-0 does not run: ImagePullBackOff (Back-off pulling image "nowhere/coffer:1")',
+  );
+  expect(reason).toContain("check spec.pod.image and spec.pod.imagePullSecrets");
+});
+
+test("says of a pod that no node takes why", async () => {
+  const message = "0/1 nodes are available: 1 Insufficient memory.";
+  const [reason] = await reasonsOf({
+    ...POD,
+    status: { phase: "Pending", conditions: [{ type: "PodScheduled", status: "False", message }] },
+  });
+  expect(reason).toBe(`coffer-default-0 cannot be scheduled: ${message}`);
+});
