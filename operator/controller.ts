@@ -4,6 +4,7 @@
 import type { Clock } from "./clock.ts";
 import type { Kind, Notice, ResourceName } from "./kind.ts";
 import { isKubeError } from "./kube/failure.ts";
+import type { PassMetrics, PassResult } from "./metrics.ts";
 import type { WorkQueue } from "./queue.ts";
 
 export interface Controller<Resource extends { readonly status: unknown }, Observed, Action> {
@@ -21,6 +22,7 @@ export interface ControllerNeeds {
   readonly clock: Clock;
   /** Passes at a time, each of another resource. */
   readonly workers: number;
+  readonly counts: PassMetrics;
 }
 
 /** How soon a pass is repeated whose resource has changed meanwhile: the watch brings the change at once. */
@@ -29,21 +31,26 @@ const AFTER_CONFLICT_MS = 100;
 /** Runs until the signal aborts, and resolves when the last pass has ended. Never rejects. */
 export async function runController<Resource extends { readonly status: unknown }, Observed, Action>(
   controller: Controller<Resource, Observed, Action>,
-  { queue, clock, workers }: ControllerNeeds,
+  { queue, clock, workers, counts }: ControllerNeeds,
   signal: AbortSignal,
 ): Promise<void> {
   async function work(): Promise<void> {
     for (;;) {
       const item = await queue.take(signal).catch(() => undefined);
       if (item === undefined) return;
+      const beganMs = clock.monotonicMs();
+      let result: PassResult = "error";
+      counts.began();
       try {
         const againAfterMs = await runPass(controller, nameOfItem(item), clock, signal);
+        result = resultOf(againAfterMs);
         queue.forget(item);
         if (againAfterMs !== undefined) queue.addAfter(item, againAfterMs);
       } catch (error) {
         if (signal.aborted) return;
         failed(item, error);
       } finally {
+        counts.ended(result, (clock.monotonicMs() - beganMs) / 1000);
         queue.done(item);
       }
     }
@@ -77,6 +84,11 @@ async function runPass<Resource extends { readonly status: unknown }, Observed, 
   for (const notice of plan.events) controller.tell(resource, notice);
   for (const action of plan.actions) await controller.kind.act(action, signal);
   return plan.againAfterMs;
+}
+
+function resultOf(againAfterMs: number | undefined): PassResult {
+  if (againAfterMs === undefined) return "success";
+  return againAfterMs <= 0 ? "requeue" : "requeue_after";
 }
 
 /** How a resource is called in a queue. */

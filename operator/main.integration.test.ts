@@ -31,6 +31,23 @@ describe("the operator", () => {
     expect(await (await world.rest("GET", "photos", "hello.txt", token)).text()).toBe("hello");
   });
 
+  it("prints its numbers for Prometheus", async () => {
+    const port = /"healthPort":(\d+)/.exec(world.operator.printed())?.[1];
+    const ask = async (path: string) => await fetch(`http://127.0.0.1:${port}${path}`);
+    const response = await ask("/metrics");
+    expect(response.headers.get("content-type")).toContain("text/plain");
+    const text = await response.text();
+    expect(text).toContain("leader_election_master_status 1");
+    expect(text).toMatch(/^controller_runtime_reconcile_total\{controller="encryptedbucket",result="success"\} [1-9]/m);
+    expect(text).toMatch(/^workqueue_depth\{name="kmsprovider"\} 0$/m);
+    expect(text).toMatch(/^rest_client_requests_total\{method="PATCH",code="200"\} [1-9]/m);
+    expect(text).toMatch(/^reflector_watches_total\{resource="encryptedbuckets"\} [1-9]/m);
+    expect(text).toContain(`coffer_kms_probe_last_success{namespace="${world.namespace}",name="local"} 1`);
+    expect((await ask("/readyz")).status).toBe(200);
+    expect((await ask("/healthz")).status).toBe(200);
+    expect((await ask("/else")).status).toBe(404);
+  });
+
   it("tells in words what it found, and in Events what changed", async () => {
     const provider = await world.until(RESOURCES.kmsProviders, "local", ({ status }) => status.usedBy?.buckets === 1);
     expect(conditionIn(provider, "KeyUsable")?.message).toContain('Back up Secret "local-key-ring"');

@@ -3,11 +3,13 @@
 import { randomBytes } from "node:crypto";
 import { systemClock } from "./clock.ts";
 import { type Config, ConfigError, readOwnEnvironment } from "./config.ts";
+import { countedConnection, countedKube } from "./counting.ts";
 import { serveHealth } from "./health.ts";
 import { createKube } from "./kube/client.ts";
 import { openConnection } from "./kube/connection.ts";
 import { contend, LEASE_TIMES, type LeaseNews, leaseIdentity } from "./kube/lease.ts";
 import { createLog, type Log } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
 import { createPods } from "./pods.ts";
 import { runTerm } from "./term.ts";
 
@@ -37,15 +39,17 @@ async function run(config: Config, log: Log): Promise<number> {
   const clock = systemClock;
   const stopping = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stopping.abort(new Error(name)));
-  const connection = openConnection(config);
-  const kube = createKube(connection, clock);
+  const metrics = createMetrics(() => clock.now().getTime() / 1000);
+  const connection = countedConnection(openConnection(config), metrics);
+  const kube = countedKube(createKube(connection, clock), metrics);
   let isInTouch = false;
-  const health = await serveHealth(config.healthPort, () => isInTouch);
+  const health = await serveHealth(config.healthPort, () => isInTouch, metrics);
   log.info("the operator runs", { namespace: config.namespace, healthPort: health.port });
   const report = (news: LeaseNews) => {
     if (news.kind === "failed") log.warn("the lease could not be asked for", { error: news.error });
     else log.info(`lease: ${news.kind}`, news.kind === "following" ? { leader: news.leader } : {});
     isInTouch ||= news.kind !== "failed";
+    if (news.kind !== "failed") metrics.leads(news.kind === "leading");
   };
   try {
     await contend(
@@ -57,7 +61,7 @@ async function run(config: Config, log: Log): Promise<number> {
         clock,
         report,
       },
-      async (leadership) => await runTerm({ kube, config, clock, log, pods: createPods() }, leadership),
+      async (leadership) => await runTerm({ kube, config, clock, log, metrics, pods: createPods() }, leadership),
       stopping.signal,
     );
     log.info("shut down");

@@ -6,9 +6,22 @@ import type { Clock } from "./clock.ts";
 
 const BACKOFF = { firstMs: 250, mostMs: 60_000 };
 
+/** Told of what happens in a queue. */
+export interface QueueCounts {
+  /** How many items could be taken now. */
+  depth(items: number): void;
+  added(): void;
+  /** One that failed comes again. */
+  retried(): void;
+  /** One was taken, so long after it was added. */
+  waited(seconds: number): void;
+}
+
 export class WorkQueue {
   readonly #clock: Clock;
-  readonly #ready = new Set<string>();
+  readonly #counts: QueueCounts | undefined;
+  /** When they were added. */
+  readonly #ready = new Map<string, number>();
   readonly #taken = new Set<string>();
   /** Added while they were taken. */
   readonly #again = new Set<string>();
@@ -17,8 +30,9 @@ export class WorkQueue {
   readonly #takers = new Set<(item: string) => void>();
   #isClosed = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, counts?: QueueCounts) {
     this.#clock = clock;
+    this.#counts = counts;
   }
 
   /** Now. Plans to look at it later are overtaken; its failures are not forgotten. */
@@ -28,13 +42,17 @@ export class WorkQueue {
       this.#again.add(item);
       return;
     }
+    if (this.#ready.has(item)) return;
+    this.#counts?.added();
     const [taker] = this.#takers;
     if (taker === undefined) {
-      this.#ready.add(item);
+      this.#ready.set(item, this.#clock.monotonicMs());
+      this.#counts?.depth(this.#ready.size);
       return;
     }
     this.#takers.delete(taker);
     this.#taken.add(item);
+    this.#counts?.waited(0);
     taker(item);
   }
 
@@ -56,6 +74,7 @@ export class WorkQueue {
   addFailed(item: string, atLeastMs = 0): void {
     const failures = (this.#failures.get(item) ?? 0) + 1;
     this.#failures.set(item, failures);
+    this.#counts?.retried();
     this.addAfter(item, Math.max(atLeastMs, backoffMs(failures, BACKOFF, this.#clock.random)));
   }
 
@@ -71,10 +90,13 @@ export class WorkQueue {
         reject(signal.reason);
         return;
       }
-      const [item] = this.#ready;
-      if (item !== undefined) {
+      const [first] = this.#ready;
+      if (first !== undefined) {
+        const [item, addedMs] = first;
         this.#ready.delete(item);
         this.#taken.add(item);
+        this.#counts?.depth(this.#ready.size);
+        this.#counts?.waited((this.#clock.monotonicMs() - addedMs) / 1000);
         resolve(item);
         return;
       }
@@ -105,6 +127,7 @@ export class WorkQueue {
   close(): void {
     this.#isClosed = true;
     for (const item of [...this.#later.keys()]) this.#callOff(item);
+    this.#counts?.depth(0);
   }
 
   #callOff(item: string): void {

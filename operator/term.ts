@@ -23,6 +23,7 @@ import type { ReflectorProblem } from "./kube/reflector.ts";
 import { type KubeObject, RESOURCES } from "./kube/resources.ts";
 import type { Log } from "./log.ts";
 import { Materials } from "./materials.ts";
+import type { Metrics } from "./metrics.ts";
 import { createPendings } from "./pendings.ts";
 import type { Pods } from "./pods.ts";
 import { WorkQueue } from "./queue.ts";
@@ -37,11 +38,16 @@ export interface TermNeeds {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly pods: Pods;
 }
 
-/** Passes at a time of each kind. */
-const WORKERS = { providers: 8, buckets: 8, stores: 4 } as const;
+/** Passes at a time of each kind, and how its controller is called where things are counted. */
+const CONTROLLERS = {
+  providers: { name: "kmsprovider", workers: 8 },
+  buckets: { name: "encryptedbucket", workers: 8 },
+  stores: { name: "encryptedstore", workers: 4 },
+} as const;
 
 /** Runs until the lease is lost, and resolves when nothing of it runs any more. */
 export async function runTerm(needs: TermNeeds, leadership: Leadership): Promise<void> {
@@ -56,10 +62,14 @@ export async function runTerm(needs: TermNeeds, leadership: Leadership): Promise
       providers: watches.providers.all().length,
       buckets: watches.buckets.all().length,
     });
+    const run = (kind: keyof typeof CONTROLLERS) => {
+      const { name, workers } = CONTROLLERS[kind];
+      return { queue: queues[kind], clock, workers, counts: needs.metrics.passes(name, workers) };
+    };
     await Promise.all([
-      runController(controllers.providers, { queue: queues.providers, clock, workers: WORKERS.providers }, signal),
-      runController(controllers.buckets, { queue: queues.buckets, clock, workers: WORKERS.buckets }, signal),
-      runController(controllers.stores, { queue: queues.stores, clock, workers: WORKERS.stores }, signal),
+      runController(controllers.providers, run("providers"), signal),
+      runController(controllers.buckets, run("buckets"), signal),
+      runController(controllers.stores, run("stores"), signal),
     ]);
   } catch (error) {
     // The signal's own reason is how a term ends.
@@ -67,6 +77,7 @@ export async function runTerm(needs: TermNeeds, leadership: Leadership): Promise
   } finally {
     for (const queue of Object.values(queues)) queue.close();
     await Promise.all([watchesEnded(watches), storePods.ended(), looks.ended(), events.flush()]);
+    needs.metrics.looks.allGone();
     await tokens.close();
   }
 }
@@ -74,12 +85,15 @@ export async function runTerm(needs: TermNeeds, leadership: Leadership): Promise
 type Parts = ReturnType<typeof makeParts>;
 
 /** What the controllers share. */
-function makeParts({ kube, config, clock, log, pods }: TermNeeds, signal: AbortSignal) {
-  const report = ({ doing, plural, error }: ReflectorProblem) =>
+function makeParts({ kube, config, clock, log, metrics, pods }: TermNeeds, signal: AbortSignal) {
+  const report = ({ doing, plural, error }: ReflectorProblem) => {
+    metrics.watchFailed(plural);
     log.warn(`${doing} ${plural} failed, and is tried again`, { error });
+  };
+  const queueOf = (kind: keyof typeof CONTROLLERS) => new WorkQueue(clock, metrics.queue(CONTROLLERS[kind].name));
   const watches = createWatches({ kube, clock, report }, signal);
   const secrets = new NamedReader(kube, RESOURCES.secrets, watches.secrets);
-  const queues = { providers: new WorkQueue(clock), buckets: new WorkQueue(clock), stores: new WorkQueue(clock) };
+  const queues = { providers: queueOf("providers"), buckets: queueOf("buckets"), stores: queueOf("stores") };
   const references = { providers: createReferences(), buckets: createReferences(), stores: createReferences() };
   const materials = new Materials();
   const tokens = new Tokens(kube, clock);
@@ -124,7 +138,7 @@ function makeParts({ kube, config, clock, log, pods }: TermNeeds, signal: AbortS
     configs: new StoreConfigs(kube, secrets),
     access: new Access(kube, secrets),
     tokens,
-    looks: createLooks(clock, (provider) => queues.providers.add(provider), signal),
+    looks: createLooks(clock, (provider) => queues.providers.add(provider), metrics.looks, signal),
     pendings,
     storePods,
     routing,

@@ -41,7 +41,14 @@ function optionsOf(port: number) {
 describe("Looks", () => {
   test("are not due while one is under way, or a pass would follow the other without a pause", async () => {
     const told: string[] = [];
-    const looks = new Looks(systemClock, (item) => told.push(item), stopping.signal);
+    const counted: string[] = [];
+    const counts = {
+      looked: ({ namespace, name }: { namespace: string; name: string }, type: string, outcome: string) =>
+        counted.push(`${namespace} ${name} ${type} ${outcome}`),
+      gone: () => undefined,
+      allGone: () => undefined,
+    };
+    const looks = new Looks(systemClock, (item) => told.push(item), counts, stopping.signal);
     const options = optionsOf((server.address() as AddressInfo).port);
     const first = await looks.look("a/b", provider, options);
     expect(first?.probe).toMatchObject({ outcome: "failed", code: "unreachable" });
@@ -53,5 +60,6 @@ describe("Looks", () => {
     await looks.ended();
     expect(looks.dueInMs("a/b")).toBeGreaterThan(0);
     expect(told).toEqual(["a/b", "a/b"]);
+    expect(counted).toEqual(["a b Vault unreachable", "a b Vault unreachable"]);
   });
 });

@@ -8,6 +8,8 @@ import { openKms, openVaultAdmin } from "../../kms/open.ts";
 import { type KmsOptions, printKmsOptions, type VaultOptions } from "../../kms/options.ts";
 import { probeKms } from "../../kms/probe.ts";
 import { type Clock, sleep } from "../clock.ts";
+import { nameOfItem } from "../controller.ts";
+import type { LookMetrics } from "../metrics.ts";
 import type { Probe } from "./plan.ts";
 
 /** What came of the last look. */
@@ -33,15 +35,17 @@ const RETRY_MS = 1000;
 export class Looks {
   readonly #clock: Clock;
   readonly #done: (item: string) => void;
+  readonly #counts: LookMetrics;
   readonly #signal: AbortSignal;
   readonly #seen = new Map<string, Seen>();
   readonly #underWay = new Map<string, Promise<void>>();
   readonly #broken = new Map<string, unknown>();
 
   /** `done` is told when a look has brought something; every look ends with the signal. */
-  constructor(clock: Clock, done: (item: string) => void, signal: AbortSignal) {
+  constructor(clock: Clock, done: (item: string) => void, counts: LookMetrics, signal: AbortSignal) {
     this.#clock = clock;
     this.#done = done;
+    this.#counts = counts;
     this.#signal = signal;
   }
 
@@ -87,6 +91,7 @@ export class Looks {
   forget(item: string): void {
     this.#seen.delete(item);
     this.#broken.delete(item);
+    this.#counts.gone(nameOfItem(item));
   }
 
   async ended(): Promise<void> {
@@ -99,8 +104,11 @@ export class Looks {
       const { interval, timeout, failureThreshold } = provider.spec.healthCheck;
       const timeoutMs = durationMs(timeout);
       const before = this.#seen.get(item);
+      const beganMs = this.#clock.monotonicMs();
       const { version, probe } = await describeAndTry(options, timeoutMs, this.#signal);
-      const failures = probe?.outcome === "same" ? 0 : (before?.of === of ? before.failures : 0) + 1;
+      const outcome = probe.outcome === "failed" ? probe.code : probe.outcome;
+      this.#counts.looked(nameOfItem(item), options.type, outcome, (this.#clock.monotonicMs() - beganMs) / 1000);
+      const failures = probe.outcome === "same" ? 0 : (before?.of === of ? before.failures : 0) + 1;
       const isFailing = failures > 0 && failures < failureThreshold;
       const jitteredMs = durationMs(interval) * (0.9 + this.#clock.random() / 10);
       const waitMs = isFailing ? Math.min(RETRY_MS, timeoutMs) : jitteredMs;
@@ -114,7 +122,13 @@ export class Looks {
   }
 }
 
-async function describeAndTry(options: KmsOptions, timeoutMs: number, signal: AbortSignal) {
+type Tried = NonNullable<Probe>;
+
+async function describeAndTry(
+  options: KmsOptions,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<{ readonly version: string | undefined; readonly probe: Tried }> {
   if (options.type !== "Vault") return { version: undefined, probe: await tryKey(options, timeoutMs, signal) };
   return await describeAndTryVault(options, timeoutMs, signal);
 }
@@ -123,7 +137,7 @@ async function describeAndTryVault(
   options: VaultOptions,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<{ readonly version: string | undefined; readonly probe: Probe }> {
+): Promise<{ readonly version: string | undefined; readonly probe: Tried }> {
   const admin = await openVaultAdmin(options, { timeoutMs });
   try {
     const { version } = await admin.describe(signal);
@@ -137,7 +151,7 @@ async function describeAndTryVault(
 }
 
 /** One real wrap and unwrap. Rejects only with what no KMS said. */
-async function tryKey(options: KmsOptions, timeoutMs: number, signal: AbortSignal): Promise<Probe> {
+async function tryKey(options: KmsOptions, timeoutMs: number, signal: AbortSignal): Promise<Tried> {
   try {
     const kms = await openKms(options, { timeoutMs, negativeTtlMs: 0, observe: () => {} }, signal);
     try {

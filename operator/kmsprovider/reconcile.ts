@@ -20,6 +20,7 @@ import { RESOURCES } from "../kube/resources.ts";
 import type { ScopedWatch } from "../kube/scopedwatch.ts";
 import { writeStatus } from "../kube/status.ts";
 import type { Materials } from "../materials.ts";
+import type { LookMetrics } from "../metrics.ts";
 import { Looks } from "./looks.ts";
 import { isSameKey, type KeyFound, type ObservedProvider, type ProviderAction, planProvider } from "./plan.ts";
 import { loginAccount } from "./manifests.ts";
@@ -60,8 +61,13 @@ interface KeyAtHand {
 }
 
 /** `done` is told of each provider whose key was looked at. */
-export function createLooks(clock: Clock, done: (provider: string) => void, signal: AbortSignal): Looks {
-  return new Looks(clock, done, signal);
+export function createLooks(
+  clock: Clock,
+  done: (provider: string) => void,
+  counts: LookMetrics,
+  signal: AbortSignal,
+): Looks {
+  return new Looks(clock, done, counts, signal);
 }
 
 export function createProviderController(needs: ProviderNeeds): Controller<KmsProvider, Observed, Action> {
