@@ -22,8 +22,8 @@ import { writeStatus } from "../kube/status.ts";
 import type { Materials } from "../materials.ts";
 import type { LookMetrics } from "../metrics.ts";
 import { Looks } from "./looks.ts";
-import { isSameKey, type KeyFound, type ObservedProvider, type ProviderAction, planProvider } from "./plan.ts";
 import { loginAccount } from "./manifests.ts";
+import { isSameKey, type KeyFound, type ObservedProvider, type ProviderAction, planProvider } from "./plan.ts";
 import { createRingSecret, findRing, ringPlace } from "./ringsecret.ts";
 import { findVaultOptions, referencesOf, type VaultNeeds } from "./vaultoptions.ts";
 
@@ -269,6 +269,15 @@ async function makeRing(needs: ProviderNeeds, provider: KmsProvider, signal: Abo
   }
 }
 
+/** Never over what is there: an account of that name that somebody else made is logged in as, and left as it is. */
+async function makeLogin({ kube }: ProviderNeeds, { metadata }: KmsProvider, signal: AbortSignal): Promise<void> {
+  try {
+    await kube.create(RESOURCES.serviceAccounts, loginAccount(metadata.namespace ?? ""), signal);
+  } catch (error) {
+    if (!isKubeError(error, "exists")) throw error;
+  }
+}
+
 /** The newest version, whoever made it. */
 async function rotateKey(
   needs: ProviderNeeds,
@@ -282,15 +291,6 @@ async function rotateKey(
     if ("key" in found) throw new Error(`The key of "${provider.metadata.name}" cannot be opened`);
     const admin = await openVaultAdmin(found.options, { timeoutMs });
     try {
-/** Never over what is there: an account of that name that somebody else made is logged in as, and left as it is. */
-async function makeLogin({ kube }: ProviderNeeds, { metadata }: KmsProvider, signal: AbortSignal): Promise<void> {
-  try {
-    await kube.create(RESOURCES.serviceAccounts, loginAccount(metadata.namespace ?? ""), signal);
-  } catch (error) {
-    if (!isKubeError(error, "exists")) throw error;
-  }
-}
-
       return await admin.rotate(ifVersion, signal);
     } finally {
       await admin.close();
