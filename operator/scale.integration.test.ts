@@ -72,7 +72,9 @@ describe("500 buckets of 50 providers", () => {
       (text) => text.includes("work begins"),
       SYNCED_WITHIN_MS,
     );
-    expect(performance.now() - beganMs).toBeLessThan(SYNCED_WITHIN_MS);
+    const tookMs = performance.now() - beganMs;
+    process.stdout.write(`${BUCKETS} buckets, until a new leader knows them: ${(tookMs / 1000).toFixed(1)} s\n`);
+    expect(tookMs).toBeLessThan(SYNCED_WITHIN_MS);
     await new Promise((resolve) => setTimeout(resolve, 10_000));
     const after = await world.kube.page(RESOURCES.encryptedBuckets, scope, whole, never);
     const versions = (page: typeof before) => page.items.map(({ metadata }) => metadata.resourceVersion);

@@ -106,12 +106,19 @@ async function leadWhileHeld(
 }
 
 const RELEASE_MS = 3000;
+/** How long after its end a lease is looked at: at least so long, and at most twice. */
+const FREE_SINCE_MS = 100;
+
+interface Seen {
+  readonly object: LeaseObject;
+  readonly atMs: number;
+}
 
 /** Holds the lease for one process, or tries to. */
 class Holder {
   readonly #needs: LeaseNeeds;
   /** The lease as it was last written or seen, and when that was news. */
-  #seen: { readonly object: LeaseObject; readonly atMs: number } | undefined;
+  #seen: Seen | undefined;
   #follows = "";
 
   constructor(needs: LeaseNeeds) {
@@ -129,7 +136,9 @@ class Holder {
         // Somebody was faster: the next look shows who.
         if (!signal.aborted && !isKubeError(error, "conflict", "exists")) report({ kind: "failed", error });
       }
-      await sleep(times.everyMs * (0.75 + clock.random() / 2), clock, signal).catch(() => undefined);
+      await sleep(Math.min(times.everyMs * (0.5 + clock.random() / 2), this.#freeInMs()), clock, signal).catch(
+        () => undefined,
+      );
     }
     return undefined;
   }
@@ -185,13 +194,22 @@ class Holder {
   }
 
   #isFree(): boolean {
-    const { identity, times, clock } = this.#needs;
     if (this.#seen === undefined) return false;
-    const { holderIdentity, leaseDurationSeconds } = this.#seen.object.spec;
-    if (holderIdentity === undefined || holderIdentity === "" || holderIdentity === identity) return true;
-    // The holder's clock is never compared with ours: only how long we have seen nothing new.
-    const lastsMs = Math.max(times.lastsMs, (leaseDurationSeconds ?? 0) * 1000);
-    return clock.monotonicMs() - this.#seen.atMs > lastsMs;
+    const { holderIdentity } = this.#seen.object.spec;
+    if (holderIdentity === undefined || holderIdentity === "" || holderIdentity === this.#needs.identity) return true;
+    return this.#needs.clock.monotonicMs() > this.#freeAtMs(this.#seen);
+  }
+
+  /** The holder's clock is never compared with ours: only how long we have seen nothing new. */
+  #freeAtMs({ object, atMs }: Seen): number {
+    return atMs + Math.max(this.#needs.times.lastsMs, (object.spec.leaseDurationSeconds ?? 0) * 1000);
+  }
+
+  /** Of those who wait for the same lease each looks at another moment. Infinity while that says nothing. */
+  #freeInMs(): number {
+    const { clock } = this.#needs;
+    const leftMs = this.#seen === undefined ? 0 : this.#freeAtMs(this.#seen) - clock.monotonicMs();
+    return leftMs > 0 ? leftMs + FREE_SINCE_MS * (1 + clock.random()) : Number.POSITIVE_INFINITY;
   }
 
   /** One write of exactly the state that was seen. The lease counts from before it was sent. */
