@@ -46,6 +46,9 @@ export interface FaultProxy {
   close(): Promise<void>;
 }
 
+/** Headers of a question that the API server is told. */
+const HANDED_ON = ["accept", "authorization", "content-length", "content-type", "user-agent"];
+
 export async function startFaultProxy(access: ApiServerAccess): Promise<FaultProxy> {
   const agent = new Agent({ keepAlive: true, ca: access.caPem });
   const seen: SeenRequest[] = [];
@@ -71,9 +74,8 @@ export async function startFaultProxy(access: ApiServerAccess): Promise<FaultPro
       return;
     }
     if (fault?.kind === "delay") await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
-    const { accept, "content-type": type, "content-length": length, authorization } = asked.headers;
-    const given = { accept, "content-type": type, "content-length": length, authorization };
-    const headers = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+    const given = Object.entries(asked.headers).filter(([name]) => HANDED_ON.includes(name));
+    const headers = Object.fromEntries(given);
     const forwarded = request(`${access.url}${asked.url}`, { method: asked.method, agent, headers } as object);
     answer.once("close", () => forwarded.destroy());
     asked.pipe(forwarded);

@@ -1,0 +1,86 @@
+// An operator that has nothing to do leaves the API server alone: counted from the server's own audit log, it writes its
+// lease, asks for the tokens that its logins need, and nothing else.
+
+import { readFile } from "node:fs/promises";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type ControlPlane, startControlPlane } from "../e2e/cluster/controlplane.ts";
+import { installDefinitions } from "../e2e/cluster/crds.ts";
+import { RESOURCES } from "./kube/resources.ts";
+import { eventually } from "./kube/world.ts";
+import { conditionIn, createOperatorWorld, type OperatorWorld } from "./world.ts";
+
+/** Short: what comes rarely, a watch that is opened again, comes within ten minutes. */
+const IDLE_MS = 20_000;
+const QUIET_MS = 5000;
+const BUCKETS = 10;
+
+interface AuditLine {
+  readonly verb: string;
+  readonly userAgent?: string;
+  readonly requestReceivedTimestamp: string;
+  readonly objectRef?: { readonly resource: string; readonly subresource?: string; readonly name?: string };
+}
+
+let controlPlane: ControlPlane;
+let world: OperatorWorld;
+
+beforeAll(async () => {
+  controlPlane = await startControlPlane({ audit: true });
+  await installDefinitions(controlPlane);
+  world = await createOperatorWorld("idle", { access: controlPlane, prepare: async () => ({}) });
+});
+
+afterAll(async () => {
+  await world?.close();
+  await controlPlane?.stop();
+});
+
+/** What the operator has written since then; nobody else writes meanwhile. */
+async function written(sinceMs: number): Promise<readonly string[]> {
+  const text = await readFile(controlPlane.auditLog, "utf8");
+  const lines = text.split("\n").flatMap((line) => (line.endsWith("}") ? [JSON.parse(line) as AuditLine] : []));
+  return lines
+    .filter(({ userAgent, verb }) => userAgent === "coffer" && !["get", "list", "watch"].includes(verb))
+    .filter(({ requestReceivedTimestamp }) => Date.parse(requestReceivedTimestamp) > sinceMs)
+    .map(({ verb, objectRef: { resource = "", subresource = "", name = "" } = {} }) =>
+      [verb, resource, subresource, name].filter((word) => word !== "").join(" "),
+    );
+}
+
+function isHousekeeping(request: string): boolean {
+  return request.startsWith("update leases ") || request === "create serviceaccounts token coffer-kms";
+}
+
+it("writes nothing but its lease and requests for tokens while nothing happens", async () => {
+  await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
+  // One that works, and one that is probed for ever.
+  const vault = {
+    address: "http://127.0.0.1:9",
+    allowInsecure: true,
+    keyName: "photos",
+    auth: { kubernetes: { role: "r" } },
+  };
+  await world.apply(RESOURCES.kmsProviders, "vault", {
+    type: "Vault",
+    vault,
+    healthCheck: { interval: "5s", timeout: "1s" },
+  });
+  for (let index = 0; index < BUCKETS; index += 1) {
+    await world.applyBucket(`bucket-${index}`, { deletionPolicy: "DeleteIfEmpty" });
+  }
+  for (let index = 0; index < BUCKETS; index += 1) {
+    await world.untilReady(RESOURCES.encryptedBuckets, `bucket-${index}`, 60_000);
+  }
+  await world.until(RESOURCES.kmsProviders, "vault", (one) => conditionIn(one, "Reachable")?.status === "False");
+  await eventually(
+    async () => (await written(Date.now() - QUIET_MS)).filter((request) => !isHousekeeping(request)),
+    (requests) => requests.length === 0,
+    60_000,
+  );
+  const sinceMs = Date.now();
+  await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
+  const requests = await written(sinceMs);
+  expect(requests.filter((request) => !isHousekeeping(request))).toEqual([]);
+  // So that it is alive, and counted at all.
+  expect(requests.some((request) => request.startsWith("update leases "))).toBe(true);
+}, 240_000);
