@@ -54,6 +54,11 @@ export function appliedVerdict(pods: readonly PodFacts[], revision: number): Ver
   return no("ConfigurationApplied", "RolloutInProgress", `${behind} of ${ready.length} pods load the configuration`);
 }
 
+/** Whether a pod serves and cannot use a key: it tries it again by itself, and tells nobody. */
+export function isWithoutKey({ ready, providers }: PodFacts): boolean {
+  return ready && providers.some(({ canWrap, canUnwrap }) => !canWrap || !canUnwrap);
+}
+
 /** undefined: every ready pod that has an opinion can use the key. */
 export function podWithoutKey(pods: readonly PodFacts[], provider: string): string | undefined {
   for (const pod of pods) {

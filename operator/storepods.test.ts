@@ -23,10 +23,11 @@ const SERVING: PodFacts = {
 interface Asked {
   isPending?: boolean;
   isWaitedFor?: boolean;
+  says?: PodFacts;
 }
 
 /** A pod that was asked for the first time, and how often it is asked in the next minute. */
-async function askedInAMinute({ isPending = false, isWaitedFor = false }: Asked): Promise<number> {
+async function askedInAMinute({ isPending = false, isWaitedFor = false, says = SERVING }: Asked): Promise<number> {
   const clock = createManualClock();
   const stopping = new AbortController();
   let asked = 0;
@@ -35,7 +36,7 @@ async function askedInAMinute({ isPending = false, isWaitedFor = false }: Asked)
       pods: {
         async ask() {
           asked += 1;
-          return SERVING;
+          return says;
         },
       },
       clock,
@@ -83,6 +84,11 @@ test("asks a pod that loads something twice a second", async () => {
 
 test("asks a pod that somebody waits for every two seconds, for as long as it takes", async () => {
   expect(await askedInAMinute({ isWaitedFor: true })).toBe(30);
+});
+
+test("asks a pod that cannot use a key every two seconds, so that it is known when it can", async () => {
+  const key = { name: "vault", canWrap: false, canUnwrap: false, failure: "unreachable" };
+  expect(await askedInAMinute({ says: { ...SERVING, providers: [key] } })).toBe(30);
 });
 
 test("says of an image that cannot be pulled what to look at", async () => {

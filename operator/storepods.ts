@@ -4,7 +4,7 @@ import { PORTS } from "../crds/names.ts";
 import { type Clock, sleep } from "./clock.ts";
 import type { PodObject } from "./kube/resources.ts";
 import type { Pods } from "./pods.ts";
-import type { PodFacts } from "./rollout.ts";
+import { isWithoutKey, type PodFacts } from "./rollout.ts";
 
 /** What is known of a store's pods. */
 export interface StoreFacts {
@@ -147,7 +147,8 @@ export class StorePods {
     const restMs = REST_MS * (0.9 + clock.random() / 5);
     if (!this.#needs.isPending(store, looking.facts)) {
       looking.hurrySinceMs = undefined;
-      return this.#needs.isWaitedFor(store) ? WAITED_FOR_MS : restMs;
+      const isWaited = this.#needs.isWaitedFor(store) || looking.facts.some(isWithoutKey);
+      return isWaited ? WAITED_FOR_MS : restMs;
     }
     looking.hurrySinceMs ??= clock.monotonicMs();
     return clock.monotonicMs() - looking.hurrySinceMs < HURRYING_MS ? HURRY_MS : LATER_MS;

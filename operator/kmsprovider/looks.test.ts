@@ -10,12 +10,17 @@ const provider = {
   spec: { healthCheck: { interval: "60s", timeout: "300ms", failureThreshold: 3 } },
 } as unknown as KmsProvider;
 
+/** Of a timeout that no refused connection comes near to. */
+const PATIENT = { interval: "60s", timeout: "60s", failureThreshold: 3 };
+const noCounts = { looked: () => undefined, gone: () => undefined, allGone: () => undefined };
+
 let server: Server;
 const sockets = new Set<Socket>();
-const stopping = new AbortController();
+let stopping: AbortController;
 
 /** Takes connections and says nothing. */
 beforeEach(async () => {
+  stopping = new AbortController();
   server = createServer((socket) => void sockets.add(socket));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 });
@@ -52,14 +57,35 @@ describe("Looks", () => {
     const options = optionsOf((server.address() as AddressInfo).port);
     const first = await looks.look("a/b", provider, options);
     expect(first?.probe).toMatchObject({ outcome: "failed", code: "unreachable" });
-    expect(looks.dueInMs("a/b")).toBeGreaterThan(0);
     looks.hurry("a/b");
     expect(looks.dueInMs("a/b")).toBe(0);
     await looks.look("a/b", provider, options);
     expect(looks.dueInMs("a/b")).toBeUndefined();
     await looks.ended();
-    expect(looks.dueInMs("a/b")).toBeGreaterThan(0);
+    expect(looks.dueInMs("a/b")).toBeDefined();
     expect(told).toEqual(["a/b", "a/b"]);
     expect(counted).toEqual(["a b Vault unreachable", "a b Vault unreachable"]);
+  });
+
+  test("that wait for an answer in vain follow each other at once, until it is an outage", async () => {
+    const looks = new Looks(systemClock, () => undefined, noCounts, stopping.signal);
+    const options = optionsOf((server.address() as AddressInfo).port);
+    await looks.look("a/b", provider, options);
+    expect(looks.dueInMs("a/b")).toBe(0);
+    await looks.look("a/b", provider, options);
+    await looks.ended();
+    expect(looks.dueInMs("a/b")).toBe(0);
+    await looks.look("a/b", provider, options);
+    await looks.ended();
+    expect(looks.dueInMs("a/b")).toBeGreaterThan(50_000);
+  });
+
+  test("that are refused at once leave some time to each other", async () => {
+    const looks = new Looks(systemClock, () => undefined, noCounts, stopping.signal);
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await looks.look("a/b", { spec: { healthCheck: PATIENT } } as unknown as KmsProvider, optionsOf(port));
+    expect(looks.dueInMs("a/b")).toBeGreaterThan(0);
+    expect(looks.dueInMs("a/b")).toBeLessThanOrEqual(1000);
   });
 });

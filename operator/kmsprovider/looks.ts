@@ -29,7 +29,8 @@ interface Seen extends Look {
 
 /** How long a pass waits for the first look. */
 const PATIENCE_MS = 1500;
-/** Between two looks while they fail and are not yet told as an outage. */
+/** From one look to the next, while they fail and are not yet told as an outage. One that waited for an answer in vain has
+ *  used it up: so many in a row take as many timeouts, and no more. */
 const RETRY_MS = 1000;
 
 export class Looks {
@@ -107,11 +108,12 @@ export class Looks {
       const beganMs = this.#clock.monotonicMs();
       const { version, probe } = await describeAndTry(options, timeoutMs, this.#signal);
       const outcome = probe.outcome === "failed" ? probe.code : probe.outcome;
-      this.#counts.looked(nameOfItem(item), options.type, outcome, (this.#clock.monotonicMs() - beganMs) / 1000);
+      const tookMs = this.#clock.monotonicMs() - beganMs;
+      this.#counts.looked(nameOfItem(item), options.type, outcome, tookMs / 1000);
       const failures = probe.outcome === "same" ? 0 : (before?.of === of ? before.failures : 0) + 1;
       const isFailing = failures > 0 && failures < failureThreshold;
       const jitteredMs = durationMs(interval) * (0.9 + this.#clock.random() / 10);
-      const waitMs = isFailing ? Math.min(RETRY_MS, timeoutMs) : jitteredMs;
+      const waitMs = isFailing ? Math.max(0, Math.min(RETRY_MS, timeoutMs) - tookMs) : jitteredMs;
       this.#seen.set(item, { of, version, probe, failures, againAtMs: this.#clock.monotonicMs() + waitMs });
     } catch (error) {
       if (!this.#signal.aborted) this.#broken.set(item, error);
