@@ -1,4 +1,4 @@
-// The clients that come as packages of Debian, Ubuntu and their like. As root they are installed; anyone else is told what
+// Programs that come as packages of Debian, Ubuntu and their like. As root they are installed; anyone else is told what
 // to install. What the package manager installs stays, so that the next run finds it.
 
 import { execFile } from "node:child_process";
@@ -8,17 +8,31 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Each is a package, and a program of its name. */
-const PROGRAMS = ["rclone", "s3cmd", "restic", "curl"] as const;
+/** Each program that is looked for, and the package that has it. */
+export type Packages = Readonly<Record<string, string>>;
 
-const INSTALL_MS = 300_000;
+const CLIENTS: Packages = { rclone: "rclone", s3cmd: "s3cmd", restic: "restic", curl: "curl" };
+
+/** Where root's programs are, which not every path has. */
+const MORE_FOLDERS = ["/usr/sbin", "/sbin"];
+const INSTALL_MS = 600_000;
 
 /** Resolves when all are there. Says what takes long. Fails with a message that tells what to install. */
 export async function prepareDebian(say: (line: string) => void): Promise<void> {
-  const missing = await missingOf(PROGRAMS);
-  if (missing.length === 0) return;
+  await preparePackages(CLIENTS, "The tests with real S3 clients", say);
+}
+
+/** The same for any programs; a path is looked for as it stands. */
+export async function preparePackages(
+  packages: Packages,
+  neededFor: string,
+  say: (line: string) => void,
+): Promise<void> {
+  const programs = await missingOf(Object.keys(packages));
+  if (programs.length === 0) return;
+  const missing = [...new Set(programs.map((program) => packages[program] ?? program))];
   const command = `apt-get install ${missing.join(" ")}`;
-  const wanted = `The tests with real S3 clients need ${missing.join(", ")}. On Debian and Ubuntu: sudo ${command}`;
+  const wanted = `${neededFor} need ${missing.join(", ")}. On Debian and Ubuntu: sudo ${command}`;
   const isRoot = process.getuid?.() === 0;
   if (!isRoot || (await missingOf(["apt-get"])).length > 0) throw new Error(wanted);
   say(`Installing ${missing.join(", ")} by apt-get (once).`);
@@ -32,12 +46,12 @@ export async function prepareDebian(say: (line: string) => void): Promise<void> 
   }
 }
 
-async function missingOf<Name extends string>(programs: readonly Name[]): Promise<readonly Name[]> {
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
+async function missingOf(programs: readonly string[]): Promise<readonly string[]> {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...MORE_FOLDERS];
   const found = await Promise.all(
     programs.map(async (program) => {
-      const looks = await Promise.all(folders.map((folder) => isProgram(join(folder, program))));
-      return looks.includes(true);
+      const paths = program.startsWith("/") ? [program] : folders.map((folder) => join(folder, program));
+      return (await Promise.all(paths.map(isProgram))).includes(true);
     }),
   );
   return programs.filter((_, at) => !found[at]);

@@ -3,7 +3,7 @@
 
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { access, mkdir, readFile, rename, rm } from "node:fs/promises";
+import { access, mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -13,6 +13,8 @@ const run = promisify(execFile);
 export interface GoProgram {
   /** File name of the program, and the beginning of its folder's. */
   readonly name: string;
+  /** Other names that it is called by, beside it. */
+  readonly aliases?: readonly string[];
   /** The folder of its go.mod. */
   readonly module: string;
   /** All of the module that it is made of. */
@@ -29,7 +31,7 @@ const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Path of the program. Says what takes long. Fails with a message that tells what to install. */
 export async function prepareGoProgram(program: GoProgram, say: (line: string) => void): Promise<string> {
-  const { name, module, target, linkerFlags, neededFor } = program;
+  const { name, aliases = [], module, target, linkerFlags, neededFor } = program;
   const folder = join(cacheFolder(), `${name}-${await fingerprintOf(program)}`);
   const path = join(folder, name);
   if (await isThere(path)) return path;
@@ -50,6 +52,7 @@ export async function prepareGoProgram(program: GoProgram, say: (line: string) =
     }).catch((cause: unknown) => {
       throw new Error(`${name} cannot be built: ${lastLines(cause)}`, { cause });
     });
+    for (const alias of aliases) await symlink(name, join(draft, alias));
     await rename(draft, folder).catch(async (error: unknown) => {
       if (!(await isThere(path))) throw error;
     });

@@ -55,22 +55,22 @@ export class OpenBao {
   #server: ChildProcess | undefined;
   #secrets: Secrets | undefined;
 
-  private constructor(program: string, folder: string, port: number) {
+  private constructor(program: string, folder: string, address: string) {
     this.#program = program;
     this.#folder = folder;
-    this.address = `http://127.0.0.1:${port}`;
+    this.address = address;
   }
 
-  /** Started, initialized and unsealed, on a port of its own. */
-  static async create(): Promise<OpenBao> {
+  /** Started, initialized and unsealed, on a port of its own; `host` is the address that it listens on. */
+  static async create(host = "127.0.0.1"): Promise<OpenBao> {
     const program = await prepareOpenBao(sayAside);
     const [port, clusterPort] = [await freePort(), await freePort()];
     const folder = await mkdtemp(join(tmpdir(), "coffer-e2e-openbao-"));
-    const bao = new OpenBao(program, folder, port);
+    const bao = new OpenBao(program, folder, `http://${host}:${port}`);
     const config = {
       storage: { raft: { path: folder, node_id: "one", performance_multiplier: 1 } },
       listener: {
-        tcp: { address: `127.0.0.1:${port}`, cluster_address: `127.0.0.1:${clusterPort}`, tls_disable: true },
+        tcp: { address: `${host}:${port}`, cluster_address: `127.0.0.1:${clusterPort}`, tls_disable: true },
       },
       api_addr: bao.address,
       cluster_addr: `https://127.0.0.1:${clusterPort}`,

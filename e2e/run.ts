@@ -1,5 +1,5 @@
 // `npm test`: brings what the tests need, runs them, and ends with one line of counts. Says what it does while it does it.
-//   npm test -- --tier unit|integration|e2e   one of the three tiers
+//   npm test -- --tier unit|integration|e2e|cluster   one of the four tiers
 //   npm test -- --checks          types, lint and dead code first; each that fails counts as a failed test
 //   npm test -- NAME …            test files with that in their name
 
@@ -12,6 +12,7 @@ import { prepareHelm } from "./chart/helm.ts";
 import { prepareBinaries } from "./cluster/binaries.ts";
 import { prepareDebian } from "./debian.ts";
 import { prepareJudge } from "./gitops/judge.ts";
+import { prepareCluster } from "./kubernetes/bring.ts";
 import { prepareOpenBao } from "./openbao.ts";
 import { PYTHON_TOOLS, preparePython } from "./python.ts";
 import { failed, NOTHING, type Outcome, readReport, sum } from "./report.ts";
@@ -26,7 +27,7 @@ interface Part {
 }
 
 interface Tier {
-  readonly name: "unit" | "integration" | "e2e";
+  readonly name: "unit" | "integration" | "e2e" | "cluster";
   readonly what: string;
   readonly config: string;
   readonly reporter: string;
@@ -49,6 +50,13 @@ const CONTROL_PLANE: readonly Part[] = [
   { name: "API server and etcd", prepare: bringControlPlane, isNeededByAll: true },
   { name: "Helm", prepare: prepareHelm },
   { name: "Judge of health", prepare: prepareJudge },
+];
+
+const CLUSTER: readonly Part[] = [
+  { name: "What a cluster is made of", prepare: prepareCluster, isNeededByAll: true },
+  { name: "Helm", prepare: prepareHelm, isNeededByAll: true },
+  { name: "OpenBao", prepare: prepareOpenBao },
+  { name: "Python with boto3", prepare: (tell: Say) => preparePython("boto3", tell) },
 ];
 
 const TIERS: readonly Tier[] = [
@@ -76,6 +84,14 @@ const TIERS: readonly Tier[] = [
     parts: CLIENTS,
     limitMs: 30 * MINUTE_MS,
   },
+  {
+    name: "cluster",
+    what: "Tests on a cluster: the chart and the image on a real one, and all that users are promised there.",
+    config: "e2e/kubernetes/vitest.config.ts",
+    reporter: "verbose",
+    parts: CLUSTER,
+    limitMs: 30 * MINUTE_MS,
+  },
 ];
 
 function say(line: string): void {
@@ -88,7 +104,7 @@ async function main(): Promise<void> {
     allowPositionals: true,
   });
   const tiers = TIERS.filter((tier) => values.tier === undefined || values.tier === tier.name);
-  if (tiers.length === 0) throw new Error(`There is no tier ${values.tier}: unit, integration or e2e`);
+  if (tiers.length === 0) throw new Error(`There is no tier ${values.tier}: unit, integration, e2e or cluster`);
   say(`Node ${process.version}.`);
   const outcomes: Outcome[] = [];
   if (values.checks) for (const check of CHECKS) outcomes.push(await runCheck(check));

@@ -1,72 +1,79 @@
-// Brings etcd and kube-apiserver: from KUBEBUILDER_ASSETS, else built from their Go modules, once, into the user's cache
-// folder. A build is named by all that it is made of, so that another version never takes it for its own.
+// Brings the programs of Kubernetes, built from their Go modules, once, into the user's cache folder: all in one, so that
+// the tests of the API server and those on a whole cluster share one build. KUBEBUILDER_ASSETS spares the first the build.
 
-import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { access, mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
+import { access, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type GoProgram, prepareGoProgram } from "../goprogram.ts";
 
-const run = promisify(execFile);
-
-/** Paths of the two programs. */
+/** Paths of the two programs that an API server needs. */
 export interface Binaries {
   readonly etcd: string;
   readonly apiServer: string;
 }
 
+/** Paths of what a whole cluster runs. */
+export interface ClusterPrograms {
+  /** The part is its first argument. */
+  readonly kubernetes: string;
+  readonly kubectl: string;
+  readonly coreDns: string;
+  /** Holds the namespaces of a pod. */
+  readonly pause: string;
+}
+
 const SOURCES = join(import.meta.dirname, "go");
-const FILES = ["go.mod", "go.sum", "cmd/controlplane/main.go"] as const;
-/** A cold build, on a machine with little to spare. */
-const BUILD_MS = 40 * 60_000;
+const PARTS = ["etcd", "kube-apiserver", "kubectl"] as const;
 
 /** Says what takes long. Fails with a message that tells what to install. */
 export async function prepareBinaries(say: (line: string) => void): Promise<Binaries> {
-  const given = process.env["KUBEBUILDER_ASSETS"];
-  if (given !== undefined && given !== "") return await found(given, "KUBEBUILDER_ASSETS");
-  const { version, fingerprint } = await described();
-  const folder = join(cacheFolder(), `controlplane-${version}-${fingerprint}`);
-  if (!(await isThere(join(folder, "controlplane")))) await build(folder, version, say);
-  return await found(folder, "the cache");
-}
-
-async function found(folder: string, where: string): Promise<Binaries> {
+  const given = process.env["KUBEBUILDER_ASSETS"] ?? "";
+  const folder = given === "" ? dirname(await prepareGoProgram(await kubernetes(), say)) : given;
   const binaries = { etcd: join(folder, "etcd"), apiServer: join(folder, "kube-apiserver") };
   for (const path of Object.values(binaries)) {
-    if (!(await isThere(path))) throw new Error(`${path} does not exist, though ${where} should have it`);
+    if (!(await isThere(path))) throw new Error(`${path} does not exist, though KUBEBUILDER_ASSETS should have it`);
   }
   return binaries;
 }
 
-async function build(folder: string, version: string, say: (line: string) => void): Promise<void> {
-  await run("go", ["version"]).catch(() => {
-    throw new Error(
-      "go was not found. Install Go 1.24 or newer, or set KUBEBUILDER_ASSETS to etcd and kube-apiserver.",
-    );
-  });
-  say(`Building etcd and the API server of Kubernetes ${version} into ${folder} (once; it takes some minutes).`);
-  // Beside its place, then moved: a build that is ended half-way leaves nothing that looks finished.
-  const draft = `${folder}.${process.pid}`;
-  await mkdir(draft, { recursive: true });
-  try {
-    const output = join(draft, "controlplane");
-    const go = ["go", "build", "-ldflags", linkerFlags(version), "-o", output, "./cmd/controlplane"];
-    await run("nice", ["-n", "15", ...go], {
-      cwd: SOURCES,
-      env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -trimpath -buildvcs=false" },
-      timeout: BUILD_MS,
-      maxBuffer: 16 * 1024 * 1024,
-    }).catch((cause: unknown) => {
-      throw new Error(`etcd and the API server cannot be built: ${lastLines(cause)}`, { cause });
-    });
-    for (const name of ["etcd", "kube-apiserver"]) await symlink("controlplane", join(draft, name));
-    await rename(draft, folder).catch(async (error: unknown) => {
-      if (!(await isThere(join(folder, "controlplane")))) throw error;
-    });
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
+/** The same for a whole cluster. */
+export async function prepareKubernetes(say: (line: string) => void): Promise<ClusterPrograms> {
+  const path = await prepareGoProgram(await kubernetes(), say);
+  return {
+    kubernetes: path,
+    kubectl: await prepareKubectl(say),
+    coreDns: await prepareGoProgram(partOfNode("coredns"), say),
+    pause: await prepareGoProgram(partOfNode("pause"), say),
+  };
+}
+
+/** For a cluster that somebody else made. */
+export async function prepareKubectl(say: (line: string) => void): Promise<string> {
+  return join(dirname(await prepareGoProgram(await kubernetes(), say)), "kubectl");
+}
+
+async function kubernetes(): Promise<GoProgram> {
+  const version = /^\tk8s\.io\/kubernetes v(\S+)$/m.exec(await readFile(join(SOURCES, "go.mod"), "utf8"))?.[1];
+  if (version === undefined) throw new Error(`${SOURCES}/go.mod pins no k8s.io/kubernetes`);
+  return {
+    name: "kubernetes",
+    aliases: PARTS,
+    module: SOURCES,
+    files: ["go.mod", "go.sum", "cmd/kubernetes/main.go"],
+    target: "./cmd/kubernetes",
+    linkerFlags: linkerFlags(version),
+    neededFor: "the tests with a real API server",
+  };
+}
+
+function partOfNode(name: "coredns" | "pause"): GoProgram {
+  return {
+    name,
+    module: SOURCES,
+    files: ["go.mod", "go.sum", `cmd/${name}/main.go`],
+    target: `./cmd/${name}`,
+    linkerFlags: "-s -w",
+    neededFor: "the tests on a cluster of one node",
+  };
 }
 
 /** What the programs say of their own version: features depend on it. */
@@ -80,30 +87,13 @@ function linkerFlags(version: string): string {
     buildDate: "1970-01-01T00:00:00Z",
   };
   const set = Object.entries(facts).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
-  return ["-s", "-w", ...set].join(" ");
+  // client-go has a copy of its own: what kubectl says of itself.
+  return ["-s", "-w", ...set, `-X k8s.io/client-go/pkg/version.gitVersion=v${version}`].join(" ");
 }
 
-async function described(): Promise<{ readonly version: string; readonly fingerprint: string }> {
-  const hash = createHash("sha256");
-  for (const file of FILES) hash.update(await readFile(join(SOURCES, file)));
-  const version = /^\tk8s\.io\/kubernetes v(\S+)$/m.exec(await readFile(join(SOURCES, "go.mod"), "utf8"))?.[1];
-  if (version === undefined) throw new Error(`${SOURCES}/go.mod pins no k8s.io/kubernetes`);
-  hash.update(linkerFlags(version));
-  return { version, fingerprint: hash.digest("hex").slice(0, 12) };
-}
-
-function cacheFolder(): string {
-  return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "coffer");
-}
-
-async function isThere(path: string): Promise<boolean> {
+function isThere(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
     () => false,
   );
-}
-
-function lastLines(cause: unknown): string {
-  const text = cause instanceof Error && "stderr" in cause ? String(cause.stderr) : String(cause);
-  return text.trim().split("\n").slice(-5).join("\n");
 }

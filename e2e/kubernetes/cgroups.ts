@@ -1,0 +1,46 @@
+// A cgroup of one's own, in the one hierarchy of version 2 or in every one of version 1, and its end: the kernel removes
+// none that was made.
+
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+const ROOT = "/sys/fs/cgroup";
+/** Empty in a new one of version 1, which then takes no process. */
+const INHERITED = ["cpuset.cpus", "cpuset.mems"];
+
+export async function makeCgroup(name: string): Promise<void> {
+  for (const hierarchy of await hierarchies()) {
+    await mkdir(join(hierarchy, name), { recursive: true });
+    if (isOne(hierarchy)) continue;
+    for (const file of INHERITED.filter((found) => existsSync(join(hierarchy, found)))) {
+      await writeFile(join(hierarchy, name, file), await readFile(join(hierarchy, file)));
+    }
+  }
+}
+
+/** With all below it that holds no process. */
+export async function removeCgroup(name: string): Promise<void> {
+  for (const hierarchy of await hierarchies()) await removeFolders(join(hierarchy, name));
+}
+
+async function hierarchies(): Promise<readonly string[]> {
+  if (isOne(ROOT)) return [ROOT];
+  const found = await readdir(ROOT, { withFileTypes: true });
+  const folders = found.filter((entry) => entry.isDirectory()).map(({ name }) => join(ROOT, name));
+  return folders.filter((folder) => existsSync(join(folder, "cgroup.procs")));
+}
+
+/** The one of version 2. */
+function isOne(folder: string): boolean {
+  return existsSync(join(folder, "cgroup.controllers"));
+}
+
+/** Of a file system that lets go of folders alone, innermost first. */
+async function removeFolders(path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  for (const below of await readdir(path, { withFileTypes: true })) {
+    if (below.isDirectory()) await removeFolders(join(path, below.name));
+  }
+  await rmdir(path).catch(() => undefined);
+}

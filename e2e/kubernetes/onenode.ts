@@ -1,0 +1,233 @@
+// A real cluster of one node, on Linux, for root, in namespaces of its own: pods run, Services lead to them, names are
+// resolved, volumes are bound. This machine reaches its pods and Services, and pods reach this machine as `host.test`.
+
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { askApiServer, mustAsk } from "../cluster/apiserver.ts";
+import { prepareKubernetes } from "../cluster/binaries.ts";
+import { type ApiServerAccess, kubeconfigOf } from "../cluster/controlplane.ts";
+import { waitFor } from "../harness.ts";
+import { type Addresses, connect } from "./addresses.ts";
+import { makeCgroup, removeCgroup } from "./cgroups.ts";
+import {
+  apiUrl,
+  auditLogOf,
+  caOf,
+  cgroupOf,
+  controlPlane,
+  type Node,
+  nodeParts,
+  writeControlPlaneFiles,
+} from "./nodeprograms.ts";
+import { prepareNodePackages } from "./packages.ts";
+import { packPause } from "./pause.ts";
+import { endSandbox, isSandbox, Sandbox } from "./sandbox.ts";
+
+export interface OneNode extends ApiServerAccess {
+  readonly folder: string;
+  readonly kubeconfig: string;
+  readonly kubectl: string;
+  readonly addresses: Addresses;
+  readonly auditLog: string;
+  /** Each volume is a folder of it. */
+  readonly volumes: string;
+  readonly readyMs: number;
+}
+
+/** What is written down of one that runs, for whoever comes later: first what must be cleaned up. */
+interface Written {
+  readonly holderPid: number;
+  readonly initPid: number;
+  readonly addresses: Addresses;
+  /** Once it is ready. */
+  readonly cluster?: OneNode;
+}
+
+const FOLDER = "coffer-cluster-";
+const NODE_NAME = "node";
+const READY_MS = 180_000;
+/** A claim gets one of its own, and a volume that was let go serves no other. */
+const VOLUMES = 120;
+const VOLUME_SIZE = "10Gi";
+
+/** One that `keepOneNode` made and that still runs. */
+export async function findOneNode(name: string): Promise<OneNode | undefined> {
+  const written = await readWritten(join(tmpdir(), `${FOLDER}${name}`));
+  return written !== undefined && (await isSandbox(written.initPid)) ? written.cluster : undefined;
+}
+
+/** Without a name it ends with this process at the latest; with one it stays until it is stopped. */
+export async function startOneNode(name: string | undefined, say: (line: string) => void): Promise<OneNode> {
+  const whyNot = whyNoOneNode();
+  if (whyNot !== undefined) throw new Error(whyNot);
+  await prepareNodePackages(say);
+  const programs = await prepareKubernetes(say);
+  await sweep();
+  const beganMs = performance.now();
+  const folder = name === undefined ? await mkdtemp(join(tmpdir(), FOLDER)) : join(tmpdir(), `${FOLDER}${name}`);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const sandbox = await Sandbox.create({ folder, ownNetwork: true, stays: name !== undefined });
+  try {
+    const addresses = await connect(sandbox.initPid);
+    const held = { holderPid: sandbox.holderPid, initPid: sandbox.initPid, addresses };
+    await write(folder, held);
+    const adminToken = randomBytes(24).toString("hex");
+    const { kubernetes, coreDns } = programs;
+    const node = { name: NODE_NAME, folder, addresses, adminToken, kubernetes, coreDns };
+    await sandbox.run(["bash", "-ec", preparation(node)]);
+    await makeCgroup(cgroupOf(addresses));
+    await writeControlPlaneFiles(node);
+    for (const [part, command] of controlPlane(node)) sandbox.start(part, command);
+    const access = await untilApiServer(node, sandbox);
+    const pause = await packPause(programs.pause, folder);
+    await importImage(sandbox, pause);
+    for (const [part, command] of await nodeParts(node)) sandbox.start(part, command);
+    const volumes = await makeVolumes(access, folder);
+    await untilNodeReady(access, sandbox);
+    const kubeconfig = join(folder, "kubeconfig");
+    await writeFile(kubeconfig, kubeconfigOf(access), { mode: 0o600 });
+    const cluster = {
+      ...access,
+      folder,
+      kubeconfig,
+      kubectl: programs.kubectl,
+      addresses,
+      auditLog: auditLogOf(node),
+      volumes,
+      readyMs: performance.now() - beganMs,
+    };
+    await write(folder, { ...held, cluster });
+    return cluster;
+  } catch (error) {
+    await sandbox.close();
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Undefined where it can. */
+export function whyNoOneNode(): string | undefined {
+  if (process.platform !== "linux") return "A cluster of one node runs on Linux alone.";
+  if (process.getuid?.() !== 0) return "A cluster of one node needs root: it makes namespaces, mounts and containers.";
+  return undefined;
+}
+
+/** Makes an image that `docker save` wrote known to its containers. */
+export async function loadImage({ folder }: OneNode, archive: string): Promise<void> {
+  const written = await readWritten(folder);
+  if (written === undefined) throw new Error(`${folder} has no cluster`);
+  await importImage(Sandbox.found(folder, written.holderPid, written.initPid), archive);
+}
+
+export async function stopOneNode({ folder }: Pick<OneNode, "folder">): Promise<void> {
+  const written = await readWritten(folder);
+  if (written !== undefined) {
+    if (await isSandbox(written.initPid)) await endSandbox(written.holderPid, written.initPid);
+    await removeCgroup(cgroupOf(written.addresses));
+  }
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+async function importImage(sandbox: Sandbox, archive: string): Promise<void> {
+  await sandbox.run(["ctr", "--namespace", "k8s.io", "images", "import", archive]);
+}
+
+/** Mounts and addresses, as a machine has them before its programs start. What it writes stays in our folder. */
+function preparation({ folder, addresses }: Node): string {
+  const { node, host } = addresses;
+  return `
+    mount --make-rshared /
+    mount -t tmpfs tmpfs /run
+    mkdir -p /run/lock
+    for kept in lib log; do
+      mkdir -p ${folder}/var/$kept
+      mount --bind ${folder}/var/$kept /var/$kept
+    done
+    # Images are unpacked in memory: a busy disk would take a minute over it.
+    mkdir -p /var/lib/containerd
+    mount -t tmpfs tmpfs /var/lib/containerd
+    mount --make-rshared /
+    hostname ${NODE_NAME}
+    ip link set lo up
+    ip addr add ${node}/30 dev eth0
+    ip link set eth0 up
+    ip route add default via ${host}
+    echo 1 > /proc/sys/net/ipv4/ip_forward
+  `;
+}
+
+async function untilApiServer(node: Node, sandbox: Sandbox): Promise<ApiServerAccess> {
+  const url = apiUrl(node);
+  let access: ApiServerAccess = { url, token: node.adminToken, caPem: "" };
+  await waitFor("the API server", READY_MS, async () => {
+    await sandbox.mustRun();
+    if (access.caPem === "") access = { ...access, caPem: await caOf(node).catch(() => "") };
+    if (access.caPem === "") return false;
+    // Its answer here is no JSON.
+    const { status } = await askApiServer(access, "GET", "/api/v1/namespaces/default").catch(() => ({ status: 0 }));
+    return status === 200;
+  });
+  return access;
+}
+
+async function untilNodeReady(access: ApiServerAccess, sandbox: Sandbox): Promise<void> {
+  await waitFor("the node to be ready", READY_MS, async () => {
+    await sandbox.mustRun();
+    const { body } = await askApiServer(access, "GET", `/api/v1/nodes/${NODE_NAME}`);
+    const { status } = body as { status?: { conditions?: readonly { type: string; status: string }[] } };
+    if (status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") !== true) return false;
+    const account = await askApiServer(access, "GET", "/api/v1/namespaces/default/serviceaccounts/default");
+    return account.status === 200;
+  });
+}
+
+/** A default StorageClass with local volumes that keep to a pod's fsGroup; they cannot grow. */
+async function makeVolumes(access: ApiServerAccess, folder: string): Promise<string> {
+  const volumes = join(folder, "volumes");
+  await mustAsk(access, "POST", "/apis/storage.k8s.io/v1/storageclasses", {
+    metadata: { name: "standard", annotations: { "storageclass.kubernetes.io/is-default-class": "true" } },
+    provisioner: "kubernetes.io/no-provisioner",
+    volumeBindingMode: "WaitForFirstConsumer",
+  });
+  const here = { key: "kubernetes.io/hostname", operator: "In", values: [NODE_NAME] };
+  const make = async (at: number) => {
+    const path = join(volumes, String(at));
+    await mkdir(path, { recursive: true });
+    await mustAsk(access, "POST", "/api/v1/persistentvolumes", {
+      metadata: { name: `volume-${at}` },
+      spec: {
+        capacity: { storage: VOLUME_SIZE },
+        accessModes: ["ReadWriteOnce"],
+        persistentVolumeReclaimPolicy: "Retain",
+        storageClassName: "standard",
+        local: { path },
+        nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions: [here] }] } },
+      },
+    });
+  };
+  await Promise.all(Array.from({ length: VOLUMES }, (_, at) => make(at)));
+  return volumes;
+}
+
+/** What runs left behind that were ended hard: the kernel has ended their processes. */
+async function sweep(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith(FOLDER)) continue;
+    const folder = join(tmpdir(), name);
+    const written = await readWritten(folder);
+    if (written !== undefined && !(await isSandbox(written.initPid))) await stopOneNode({ folder });
+  }
+}
+
+async function write(folder: string, written: Written): Promise<void> {
+  await writeFile(join(folder, "cluster.json"), JSON.stringify(written), { mode: 0o600 });
+}
+
+async function readWritten(folder: string): Promise<Written | undefined> {
+  const path = join(folder, "cluster.json");
+  if (!existsSync(path)) return undefined;
+  return JSON.parse(await readFile(path, "utf8")) as Written;
+}
