@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ACCESS_KEYS, FINALIZERS } from "../crds/names.ts";
-import { RESOURCES } from "./kube/resources.ts";
+import { type KubeObject, RESOURCES, type ResourceType } from "./kube/resources.ts";
 import { eventually } from "./kube/world.ts";
 import { conditionIn, createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
 
@@ -144,6 +144,31 @@ describe("a deletion that begins at the wrong end", () => {
     );
     await world.remove(RESOURCES.encryptedBuckets, "unserved");
     await world.untilGone(RESOURCES.encryptedBuckets, "unserved");
+  });
+});
+
+describe("a namespace that goes", () => {
+  it("lets all three kinds go, though the roles that the operator has in it go first", async () => {
+    const names = ["going-key-ring", "going-app", "coffer-going-config"];
+    await world.apply(RESOURCES.kmsProviders, "going", { type: "Local" });
+    await world.apply(RESOURCES.encryptedStores, "going", { backend: { type: "Filesystem" } });
+    const encryption = { kmsProviderRef: { name: "going" } };
+    await world.applyBucket("going", { storeRef: { name: "going" }, encryption, deletionPolicy: "DeleteWithObjects" });
+    await world.untilReady(RESOURCES.encryptedBuckets, "going", 30_000);
+    const kinds: readonly ResourceType<KubeObject>[] = [
+      RESOURCES.encryptedStores,
+      RESOURCES.kmsProviders,
+      RESOURCES.encryptedBuckets,
+    ];
+    for (const kind of kinds) await world.until(kind, "going", (one) => (one.metadata.finalizers ?? []).length > 0);
+    const withRoles = world.operator.proxy.fault(({ path, isWatch }) => {
+      const isByClusterRole = path.startsWith("/apis/coffer.dev/") || path.startsWith("/apis/coordination.k8s.io/");
+      return isByClusterRole || isWatch ? undefined : { kind: "answer", status: 403, reason: "Forbidden" };
+    });
+    for (const name of names) await world.remove(RESOURCES.secrets, name);
+    for (const kind of kinds) await world.remove(kind, "going");
+    for (const kind of kinds) await world.untilGone(kind, "going", 30_000);
+    withRoles();
   });
 });
 

@@ -96,7 +96,9 @@ async function observe(needs: BucketNeeds, bucket: EncryptedBucket, signal: Abor
   const storeName = { namespace, name: storeNameOf(bucket) };
   const urls = needs.urlsOf(storeName);
   const around = { s3Url: urls.s3, restUrl: urls.rest, bucketName: bucketNameOf(bucket) };
-  const facts = await factsOfStore(needs, storeName, needs.clock.now(), signal);
+  const isLeaving = bucket.metadata.deletionTimestamp !== undefined && isStoreGone(needs, storeName);
+  // In a namespace that goes, the right to read may have gone already: the end of it all must not depend on it.
+  const facts = isLeaving ? undefined : await factsOfStore(needs, storeName, needs.clock.now(), signal);
   const holder = needs.holders.holderOf({ namespace, name });
   const previous = entryOf(facts?.config, bucketResource(name));
   const isServed = facts !== undefined && holder === undefined;
@@ -111,7 +113,7 @@ async function observe(needs: BucketNeeds, bucket: EncryptedBucket, signal: Abor
   return {
     planned: {
       bucket,
-      store: storeOf(storeName, facts, urls.s3),
+      store: storeOf(storeName, facts, urls.s3, isLeaving),
       provider: providerOf(needs, bucket),
       holder,
       compiled: asGiven(compiled, previous),
@@ -123,7 +125,7 @@ async function observe(needs: BucketNeeds, bucket: EncryptedBucket, signal: Abor
       bucketName: bucketNameOf(bucket),
       isHeldByAnother: holder !== undefined,
       isServable: previous !== undefined || !isFinding(compiled),
-      isStoreGone: facts === undefined || facts.store.metadata.deletionTimestamp !== undefined,
+      isStoreGone: isStoreGone(needs, storeName),
       pods: facts?.pods ?? [],
       withoutReadyPodMs: facts?.withoutReadyPodMs ?? 0,
       revision: previous?.state === "serve" ? undefined : previous?.revision,
@@ -132,6 +134,12 @@ async function observe(needs: BucketNeeds, bucket: EncryptedBucket, signal: Abor
     needsDefaultStore:
       facts === undefined && storeName.name === DEFAULT_STORE && bucket.metadata.deletionTimestamp === undefined,
   };
+}
+
+/** Or going itself. */
+function isStoreGone({ stores }: BucketNeeds, name: ResourceName): boolean {
+  const store = stores.find(name);
+  return store === undefined || store.metadata.deletionTimestamp !== undefined;
 }
 
 /** The entry as pods are given it. One that no configuration has yet has a revision that no pod can run. */
@@ -214,12 +222,18 @@ function handOver(
   if (isNews) join(store);
 }
 
-function storeOf(storeName: ResourceName, facts: StoreFacts | undefined, endpoint: string): ObservedBucket["store"] {
+function storeOf(
+  storeName: ResourceName,
+  facts: StoreFacts | undefined,
+  endpoint: string,
+  isLeaving: boolean,
+): ObservedBucket["store"] {
   if (facts !== undefined) {
     const { pods, isStarting, withoutReadyPodMs } = facts;
     return { kind: "found", endpoint, pods, isStarting, withoutReadyPodMs };
   }
   const { name } = storeName;
+  if (isLeaving) return { kind: "missing", message: `EncryptedStore "${name}" has gone` };
   const message =
     name === DEFAULT_STORE
       ? `EncryptedStore "${name}" is being made`

@@ -64,9 +64,13 @@ export interface StoreNeeds extends StoreFactsNeeds {
   failed(name: ResourceName, error: unknown): void;
 }
 
+/** One that goes, and that nobody names any more, is not looked at. */
+type Seen = Observed | { readonly store: EncryptedStore; readonly isLeaving: true };
+
 interface Observed {
   readonly planned: ObservedStore;
   readonly store: EncryptedStore;
+  readonly isLeaving: false;
   readonly users: readonly string[];
   readonly objects: LookedAt;
   readonly stored: StoredConfig;
@@ -78,15 +82,21 @@ interface Observed {
 }
 
 type Action =
-  | { readonly kind: "finalizers" | "writeConfig" | "applyObjects" | "tellPods"; readonly observed: Observed }
+  | { readonly kind: "finalizers"; readonly store: EncryptedStore; readonly users: readonly string[] }
+  | { readonly kind: "writeConfig" | "applyObjects" | "tellPods"; readonly observed: Observed }
   | { readonly kind: "planned"; readonly observed: Observed; readonly action: StoreAction };
 
-export function createStoreController(needs: StoreNeeds): Controller<EncryptedStore, Observed, Action> {
+export function createStoreController(needs: StoreNeeds): Controller<EncryptedStore, Seen, Action> {
   const refusals = new Map<string, Refusals>();
   return {
     kind: {
       async observe(name, signal) {
         const item = itemOf(name);
+        const store = needs.stores.find(name);
+        // In a namespace that goes, the right to read may have gone already: the end of it all must not depend on it.
+        if (store?.metadata.deletionTimestamp !== undefined && usersOf(bucketsOf(needs, store)).length === 0) {
+          return { store, isLeaving: true };
+        }
         const facts = await factsOfStore(needs, name, needs.clock.now(), signal);
         if (facts !== undefined) return await observe(needs, facts, refusals.get(item), signal);
         needs.pods.forget(item);
@@ -126,9 +136,8 @@ async function observe(
     stored.kind === "taken" ? { ...objects, taken: [`Secret "${storeConfigName(store.metadata.name)}"`] } : objects;
   return {
     store,
-    users: buckets
-      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-      .map(({ metadata }) => `EncryptedBucket "${metadata.name}"`),
+    isLeaving: false,
+    users: usersOf(buckets),
     objects,
     stored,
     config,
@@ -187,13 +196,19 @@ async function joined(
   return { selfService, config };
 }
 
-function plan(observed: Observed, now: Date): Plan<Action, EncryptedStoreStatus> {
+function plan(observed: Seen, now: Date): Plan<Action, EncryptedStoreStatus> {
+  if (observed.isLeaving) {
+    const { store } = observed;
+    const isHeld = inUseFinalizers(store, []) !== undefined;
+    const actions: Action[] = isHeld ? [{ kind: "finalizers", store, users: [] }] : [];
+    return { actions, status: store.status, events: [], againAfterMs: undefined };
+  }
   const { store, users, objects, stored, config, untold, isPremature } = observed;
   const planned = planStore(observed.planned, now);
   const generation = store.metadata.generation ?? 0;
   const conditions = withDeletionBlocked(store, planned.status.conditions ?? [], users, generation, now);
   const actions: Action[] = [];
-  if (inUseFinalizers(store, users) !== undefined) actions.push({ kind: "finalizers", observed });
+  if (inUseFinalizers(store, users) !== undefined) actions.push({ kind: "finalizers", store, users });
   const isLeftAlone = store.spec.suspend || store.metadata.deletionTimestamp !== undefined;
   const isTooLarge = observed.planned.cluster?.configuration !== undefined;
   const isNews = stored.kind === "ours" && config !== undefined && config !== stored.config;
@@ -221,12 +236,11 @@ async function act(
   action: Action,
   signal: AbortSignal,
 ): Promise<void> {
+  if (action.kind === "finalizers") return await keepFinalizers(needs, action.store, action.users, signal);
   const { observed } = action;
   const { store, stored, config } = observed;
   const item = itemOf(store.metadata);
   switch (action.kind) {
-    case "finalizers":
-      return await keepFinalizers(needs, observed, signal);
     case "writeConfig": {
       if (stored.kind !== "ours" || config === undefined) return;
       await needs.configs.write(store, config, stored.secret, signal);
@@ -316,6 +330,12 @@ function bucketsOf({ buckets }: StoreNeeds, { metadata: { namespace = "", name }
   return buckets.inNamespace(namespace).filter((bucket) => storeNameOf(bucket) === name);
 }
 
+/** Those that are not going themselves, in words. */
+function usersOf(buckets: readonly EncryptedBucket[]): string[] {
+  const staying = buckets.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  return staying.map(({ metadata }) => `EncryptedBucket "${metadata.name}"`);
+}
+
 /** So that a change of one of them is noticed. */
 function rememberSecrets({ references }: StoreNeeds, store: EncryptedStore): void {
   const { namespace = "" } = store.metadata;
@@ -328,7 +348,12 @@ function rememberSecrets({ references }: StoreNeeds, store: EncryptedStore): voi
 }
 
 /** Over what is there now: this pass has written the status itself. */
-async function keepFinalizers(needs: StoreNeeds, { store, users }: Observed, signal: AbortSignal): Promise<void> {
+async function keepFinalizers(
+  needs: StoreNeeds,
+  store: EncryptedStore,
+  users: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   const now = needs.stores.find(storeName(store));
   const wanted = now === undefined ? undefined : inUseFinalizers(now, users);
   if (now === undefined || wanted === undefined) return;

@@ -47,6 +47,8 @@ interface Observed {
   /** Who names it, in words. */
   readonly users: readonly string[];
   readonly dueInMs: number | undefined;
+  /** It goes, and nobody names it any more: it was not looked at. */
+  readonly isLeaving: boolean;
 }
 
 type Action =
@@ -148,12 +150,14 @@ async function observe(
   rotateFailure: string | undefined,
   signal: AbortSignal,
 ): Promise<Observed> {
+  const users = usersOf(needs, provider);
+  // In a namespace that goes, the right to read may have gone already: the end of it all must not depend on it.
+  if (provider.metadata.deletionTimestamp !== undefined && users.words.length === 0) return leaving(provider);
   const item = itemOf(provider.metadata);
   const { key, options, podOptions } = await findKey(needs, provider, signal);
   const look = options === undefined ? undefined : await needs.looks.look(item, provider, options);
   const seen = options?.type === "Vault" ? vaultKey(provider, options, look?.version, look?.probe) : key;
   needs.materials.set(item, materialOf(provider, podOptions, look?.probe));
-  const users = usersOf(needs, provider);
   return {
     planned: {
       provider,
@@ -167,21 +171,35 @@ async function observe(
     },
     users: users.words,
     dueInMs: options === undefined ? undefined : needs.looks.dueInMs(item),
+    isLeaving: false,
   };
 }
 
-function plan({ planned, users, dueInMs }: Observed, now: Date): Plan<Action, KmsProviderStatus> {
+function leaving(provider: KmsProvider): Observed {
+  const planned: ObservedProvider = {
+    provider,
+    key: { kind: "pending" },
+    probe: undefined,
+    failures: 0,
+    ringPlace: ringPlace(provider),
+    endpoint: undefined,
+    usedByBuckets: 0,
+    rotateFailure: undefined,
+  };
+  return { planned, users: [], dueInMs: undefined, isLeaving: true };
+}
+
+function plan({ planned, users, dueInMs, isLeaving }: Observed, now: Date): Plan<Action, KmsProviderStatus> {
   const { provider } = planned;
-  const { actions, status, events, againAfterMs } = planProvider(planned, now);
   const isHeldRight = inUseFinalizers(provider, users) === undefined;
+  const finalizers = isHeldRight ? [] : [{ kind: "finalizers" as const, provider, users }];
+  if (isLeaving) return { actions: finalizers, status: provider.status, events: [], againAfterMs: undefined };
+  const { actions, status, events, againAfterMs } = planProvider(planned, now);
   const generation = provider.metadata.generation ?? 0;
   const conditions = withDeletionBlocked(provider, status.conditions ?? [], users, generation, now);
   const waits = [againAfterMs, dueInMs].filter((ms) => ms !== undefined);
   return {
-    actions: [
-      ...(isHeldRight ? [] : [{ kind: "finalizers" as const, provider, users }]),
-      ...actions.map((action) => ({ kind: "planned" as const, provider, action })),
-    ],
+    actions: [...finalizers, ...actions.map((action) => ({ kind: "planned" as const, provider, action }))],
     status: { ...status, conditions },
     events,
     againAfterMs: waits.length === 0 ? undefined : Math.min(...waits),
