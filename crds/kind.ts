@@ -66,7 +66,10 @@ export interface Definition<Kind extends KindName = KindName> {
   };
 }
 
-/** The status of a kind: `fields`, and what every status has. It is always there, observedGeneration −1 until a first pass. */
+/** The status of a kind: `fields`, and what every status has. It is always there, observedGeneration −1 until a first pass:
+ *  without it, whoever waits for a resource would take a new one for finished. The price: the API server stores a default
+ *  of the status only with the next write, so a manifest that is applied again before the first pass moves the
+ *  resourceVersion once, and nothing else. */
 export function statusOf<Kind extends KindName, Fields extends TProperties>(_kind: Kind, fields: Fields) {
   const always = {
     observedGeneration: whole("Generation of the spec that the last pass dealt with; -1 before the first.", {
