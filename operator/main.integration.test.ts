@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ACCESS_KEYS } from "../crds/names.ts";
 import { RESOURCES } from "./kube/resources.ts";
+import { eventually } from "./kube/world.ts";
 import { conditionIn, createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
 
 let world: OperatorWorld;
@@ -29,6 +30,22 @@ describe("the operator", () => {
     const token = keys[ACCESS_KEYS.token] ?? "";
     expect((await world.rest("PUT", "photos", "hello.txt", token, "hello")).status).toBeLessThan(300);
     expect(await (await world.rest("GET", "photos", "hello.txt", token)).text()).toBe("hello");
+  });
+
+  it("moves nothing when the same is applied again", async () => {
+    await world.untilReady(RESOURCES.kmsProviders, "local");
+    const versions = async () => [
+      (await world.find(RESOURCES.kmsProviders, "local"))?.metadata.resourceVersion,
+      (await world.find(RESOURCES.encryptedBuckets, "photos"))?.metadata.resourceVersion,
+    ];
+    const before = await eventually(
+      async () => [await versions(), await new Promise((resolve) => setTimeout(resolve, 1000)), await versions()],
+      ([first, , second]) => JSON.stringify(first) === JSON.stringify(second),
+    );
+    await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
+    await world.applyBucket("photos");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(await versions()).toEqual(before[2]);
   });
 
   it("prints its numbers for Prometheus", async () => {
