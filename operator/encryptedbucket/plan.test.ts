@@ -162,7 +162,11 @@ describe("planBucket()", () => {
     ],
     "a store that does not exist": [
       { store: { kind: "missing", message: "no store" } },
-      { Ready: "False StoreNotFound", Stalled: undefined },
+      { Ready: "False StoreNotFound", Stalled: undefined, Reconciling: undefined },
+    ],
+    "the default store, which is being made": [
+      { store: { kind: "missing", message: "being made", isBeingMade: true } },
+      { Ready: "False StoreNotFound", Reconciling: "True ChangeInProgress" },
     ],
     "pods that are being started": [
       { store: { kind: "found", endpoint: undefined, pods: [], isStarting: true, withoutReadyPodMs: 0 } },

@@ -47,7 +47,12 @@ export interface ObservedBucket {
 }
 
 export type ObservedBucketStore =
-  | { readonly kind: "missing"; readonly message: string }
+  | {
+      readonly kind: "missing";
+      readonly message: string;
+      /** Coffer makes it itself. */
+      readonly isBeingMade?: boolean;
+    }
   | {
       readonly kind: "found";
       readonly endpoint: string | undefined;
@@ -132,9 +137,10 @@ function judge(observed: ObservedBucket, job: JobState | undefined): Judgement {
   const applied = configurationVerdict(observed);
   const access = accessVerdict(observed);
   const mistakes = [store, access].filter(({ reason }) => reason === "NameConflict" || reason === "SecretConflict");
-  const isStarting = observed.store.kind === "found" && observed.store.isStarting;
+  const { store: found } = observed;
+  const isComing = found.kind === "found" ? found.isStarting : found.isBeingMade === true;
   const isUnderWay =
-    isStarting ||
+    isComing ||
     applied.reason === "RolloutInProgress" ||
     // Where there is no entry, credentials wait for somebody else.
     (access.reason === "CredentialsPending" && !isFinding(observed.compiled));

@@ -234,10 +234,10 @@ function storeOf(
   }
   const { name } = storeName;
   if (isLeaving) return { kind: "missing", message: `EncryptedStore "${name}" has gone` };
-  const message =
-    name === DEFAULT_STORE
-      ? `EncryptedStore "${name}" is being made`
-      : `EncryptedStore "${name}" does not exist: make it, or leave storeRef out of a new EncryptedBucket`;
+  if (name === DEFAULT_STORE) {
+    return { kind: "missing", message: `EncryptedStore "${name}" is being made`, isBeingMade: true };
+  }
+  const message = `EncryptedStore "${name}" does not exist: make it, or leave storeRef out of a new EncryptedBucket`;
   return { kind: "missing", message };
 }
 
