@@ -26,7 +26,7 @@ const ADVICE: Advice = {
     ConfigMapKeyMissing: "The ConfigMap is there, but not the key in it. Add it, or correct the reference.",
     ServiceAccountNotFound: "Make the ServiceAccount that `auth.kubernetes.serviceAccountRef` names.",
     TokenRequestDenied:
-      "The operator may not request tokens of that ServiceAccount. The message prints the Role to apply.",
+      "The operator may not request tokens of that ServiceAccount. The message prints the commands that allow it.",
     LoginFailed:
       "The KMS refuses the login. Check role, audience and secret. Once they are right it goes on by itself.",
   },

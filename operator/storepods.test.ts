@@ -55,11 +55,13 @@ async function askedInAMinute({ isPending = false, isWaitedFor = false, says = S
   return asked - before;
 }
 
+const SILENT: PodFacts = { ...SERVING, ready: false, reasons: ["it does not answer"] };
+
 async function reasonsOf(pod: PodObject): Promise<readonly string[]> {
   const stopping = new AbortController();
   const pods = new StorePods(
     {
-      pods: { ask: async () => await Promise.reject(new Error("It has no address")) },
+      pods: { ask: async () => SILENT },
       clock: createManualClock(),
       list: () => [pod],
       isPending: () => false,
@@ -101,6 +103,15 @@ test("says of an image that cannot be pulled what to look at", async () => {
     'coffer-default-0 does not run: ImagePullBackOff (Back-off pulling image "nowhere/coffer:1")',
   );
   expect(reason).toContain("check spec.pod.image and spec.pod.imagePullSecrets");
+});
+
+test("says so first of a pod that has an address already, and does not answer", async () => {
+  const waiting = { reason: "ErrImagePull", message: "not found" };
+  const [reason] = await reasonsOf({
+    ...POD,
+    status: { phase: "Pending", podIP: "10.0.0.1", containerStatuses: [{ name: "data-plane", state: { waiting } }] },
+  });
+  expect(reason).toMatch(/^coffer-default-0 does not run: ErrImagePull \(not found\): check spec.pod.image /);
 });
 
 test("says of a pod that no node takes why", async () => {

@@ -161,7 +161,8 @@ export class StorePods {
     const host = ip.includes(":") ? `[${ip}]` : ip;
     const facts = await this.#needs.pods.ask({ name, adminUrl: `http://${host}:${PORTS.admin}` }, signal);
     const why = whyNot(pod);
-    return facts.ready || why === "" ? facts : { ...facts, reasons: [...facts.reasons, why] };
+    // A pod has its address before its image: that it does not answer is the lesser news.
+    return facts.ready || why === "" ? facts : { ...facts, reasons: [why, ...facts.reasons] };
   }
 }
 

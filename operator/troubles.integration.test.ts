@@ -45,7 +45,7 @@ describe("a volume", () => {
     await applyStore("pending", {});
     const store = await until("pending", "BackendReachable", "VolumePending");
     expect(conditionIn(store, "BackendReachable")?.message).toMatch(
-      /"coffer-pending" waits for a volume.*StorageClass/,
+      /"coffer-pending" waits for a volume, and the cluster has no default StorageClass/,
     );
     expect(conditionIn(store, "Ready")).toMatchObject({ status: "False", reason: "VolumePending" });
     world.node.pause(false);

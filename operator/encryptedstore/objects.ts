@@ -134,11 +134,17 @@ export function volumeVerdict(claim: VolumeClaimObject | undefined): Verdict | u
   const phase = claim?.status?.phase;
   if (claim === undefined || phase === undefined || phase === "Bound") return undefined;
   const { name } = claim.metadata;
-  const message =
-    phase === "Lost"
-      ? `PersistentVolumeClaim "${name}" has lost its volume`
-      : `PersistentVolumeClaim "${name}" waits for a volume: see its events, and whether the cluster has a default StorageClass that can provide one`;
+  const message = phase === "Lost" ? `PersistentVolumeClaim "${name}" has lost its volume` : pendingWords(claim);
   return no("BackendReachable", "VolumePending", message);
+}
+
+/** A claim without a class gets the cluster's default, as soon as there is one. */
+function pendingWords({ metadata: { namespace, name }, spec }: VolumeClaimObject): string {
+  const { storageClassName } = spec ?? {};
+  const waits = `PersistentVolumeClaim "${name}" waits for a volume`;
+  return storageClassName === undefined
+    ? `${waits}, and the cluster has no default StorageClass: make one the default`
+    : `${waits} of StorageClass "${storageClassName}": its events say why (kubectl -n ${namespace} describe pvc ${name})`;
 }
 
 /** What its driver says of a volume that is to become larger, and did not; undefined: nothing. */

@@ -153,6 +153,15 @@ describe("planProvider()", () => {
       "False ConnectionFailed",
       /No answer/,
     ],
+    "a KMS that cannot be reached, and where it should be": [
+      {
+        probe: { outcome: "failed", code: "unreachable", message: "No answer (ENOTFOUND)" },
+        failures: 3,
+        endpoint: "https://vault",
+      },
+      "False ConnectionFailed",
+      /^No answer \(ENOTFOUND\): check its address, https:\/\/vault, and the network between$/,
+    ],
     "a sealed KMS": [
       { probe: { outcome: "failed", code: "sealed", message: "Sealed" }, failures: 3 },
       "False Sealed",

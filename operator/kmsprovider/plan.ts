@@ -151,7 +151,7 @@ function judgeKey(observed: ObservedProvider): Standing {
       return standing([resolved(), no("KeyUsable", "KeyRingInvalid", message)], { isUsersMistake: true });
     }
     case "failed":
-      return standing(failureVerdicts(key.code, key.message));
+      return standing(failureVerdicts(key.code, key.message, observed.endpoint));
     case "absent":
       if (known === undefined) return standing([resolved()], { make: "makeRing", againAfterMs: 0 });
       return standing([resolved(), no("KeyUsable", "KeyRingLost", lostMessage(ringPlace, known))]);
@@ -184,9 +184,9 @@ function resolved(): Verdict {
   return yes("CredentialsResolved", "CredentialsFound", "All that the spec refers to is there");
 }
 
-function probeVerdicts({ provider, probe, ringPlace }: ObservedProvider, key: { id: string }): Verdict[] {
+function probeVerdicts({ provider, probe, ringPlace, endpoint }: ObservedProvider, key: { id: string }): Verdict[] {
   if (probe === undefined) return [];
-  if (probe.outcome === "failed") return failureVerdicts(probe.code, probe.message);
+  if (probe.outcome === "failed") return failureVerdicts(probe.code, probe.message, endpoint);
   const reachable = yes("Reachable", "ProbeSucceeded", "The KMS answers");
   if (probe.outcome === "different") {
     return [reachable, no("KeyUsable", "ProbeMismatch", "The KMS gave back another key than it was given")];
@@ -202,13 +202,13 @@ function isOwnRing({ spec }: KmsProvider): boolean {
 }
 
 /** What a KMS could not do, as the condition that a person looks at. */
-function failureVerdicts(code: KmsCode, message: string): Verdict[] {
+function failureVerdicts(code: KmsCode, message: string, endpoint: string | undefined): Verdict[] {
   const reachable = yes("Reachable", "ProbeSucceeded", "The KMS answers");
   switch (code) {
     case "credentials":
       return [no("CredentialsResolved", "LoginFailed", message)];
     case "unreachable":
-      return [no("Reachable", "ConnectionFailed", message)];
+      return [no("Reachable", "ConnectionFailed", `${message}${addressAdvice(endpoint)}`)];
     case "tls":
       return [no("Reachable", "TLSFailed", message)];
     case "sealed":
@@ -228,6 +228,10 @@ function failureVerdicts(code: KmsCode, message: string): Verdict[] {
     case "unsupported":
       return [no("ConfigurationValid", "TypeNotSupported", message)];
   }
+}
+
+function addressAdvice(endpoint: string | undefined): string {
+  return endpoint === undefined ? "" : `: check its address, ${endpoint}, and the network between`;
 }
 
 function rotationOf(observed: ObservedProvider, found: { id: string; version: string }, now: Date): RotationPlan {

@@ -86,12 +86,12 @@ function findReferred(
   secret: SecretObject | undefined,
 ): RingFound {
   if (secret === undefined) {
-    const message = `Secret "${ref.name}" does not exist`;
+    const message = `Secret "${ref.name}" does not exist: make it, with the key "${ref.key}"`;
     return { key: { kind: "unresolved", reason: "SecretNotFound", message }, ring: undefined };
   }
   const text = textIn(secret, ref.key);
   if (text === undefined) {
-    const message = `Secret "${ref.name}" has no key "${ref.key}"`;
+    const message = `Secret "${ref.name}" has no key "${ref.key}": add it, or correct the reference`;
     return { key: { kind: "unresolved", reason: "SecretKeyMissing", message }, ring: undefined };
   }
   return foundInText(text);

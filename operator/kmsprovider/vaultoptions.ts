@@ -85,11 +85,13 @@ async function readReference(
   const where = { namespace, name };
   const object = kind === "Secret" ? await secrets.read(where, signal) : await configMaps.read(where, signal);
   if (object === undefined) {
-    return { kind: "unresolved", reason: `${kind}NotFound`, message: `${kind} "${name}" does not exist` };
+    const message = `${kind} "${name}" does not exist: make it, with the key "${key}"`;
+    return { kind: "unresolved", reason: `${kind}NotFound`, message };
   }
   const text = kind === "ConfigMap" ? object.data?.[key] : textOf(object.data?.[key]);
   if (text !== undefined) return text;
-  return { kind: "unresolved", reason: `${kind}KeyMissing`, message: `${kind} "${name}" has no key "${key}"` };
+  const message = `${kind} "${name}" has no key "${key}": add it, or correct the reference`;
+  return { kind: "unresolved", reason: `${kind}KeyMissing`, message };
 }
 
 function textOf(base64: string | undefined): string | undefined {
@@ -115,7 +117,7 @@ async function operatorTokenPath(
       return { kind: "unresolved", reason: "ServiceAccountNotFound", message };
     }
     if (!isKubeError(error, "denied")) throw error;
-    return { kind: "unresolved", reason: "TokenRequestDenied", message: deniedWords(namespace, name) };
+    return { kind: "unresolved", reason: "TokenRequestDenied", message: deniedWords(namespace, name, error.message) };
   }
 }
 
@@ -123,15 +125,15 @@ function loginAs({ serviceAccountRef }: NonNullable<VaultAuth["kubernetes"]>): {
   return serviceAccountRef ?? { name: KMS_SERVICE_ACCOUNT };
 }
 
-/** The Role that a person has to apply, whole. */
-function deniedWords(namespace: string, serviceAccount: string): string {
-  const role = {
-    apiVersion: "rbac.authorization.k8s.io/v1",
-    kind: "Role",
-    metadata: { namespace, name: `coffer-token-${serviceAccount}` },
-    rules: [
-      { apiGroups: [""], resources: ["serviceaccounts/token"], resourceNames: [serviceAccount], verbs: ["create"] },
-    ],
-  };
-  return `The operator may not request tokens of ServiceAccount "${serviceAccount}": bind this Role to its own ServiceAccount: ${JSON.stringify(role)}`;
+/** What whoever may give that right has to paste, whole. */
+function deniedWords(namespace: string, serviceAccount: string, refusal: string): string {
+  const name = `coffer-token-${serviceAccount}`;
+  const right = `--verb=create --resource=serviceaccounts/token --resource-name=${serviceAccount}`;
+  // The API server says whom it refuses; the operator itself does not know its own name.
+  const [, operator = "NAMESPACE:NAME"] = /"system:serviceaccount:([^"]+)"/.exec(refusal) ?? [];
+  return [
+    `The operator may not request tokens of ServiceAccount "${serviceAccount}". To allow it:`,
+    `kubectl -n ${namespace} create role ${name} ${right}`,
+    `&& kubectl -n ${namespace} create rolebinding ${name} --role=${name} --serviceaccount=${operator}`,
+  ].join(" ");
 }

@@ -82,6 +82,7 @@ export interface StatefulSetObject extends KubeObject {
 }
 
 export interface VolumeClaimObject extends KubeObject {
+  spec?: { readonly storageClassName?: string; readonly resources?: object };
   status?: {
     readonly phase?: string;
     readonly capacity?: Readonly<Record<string, string>>;
