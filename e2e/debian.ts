@@ -3,8 +3,10 @@
 
 import { execFile } from "node:child_process";
 import { access, constants } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { withLock } from "./kubernetes/lock.ts";
 
 const run = promisify(execFile);
 
@@ -28,8 +30,22 @@ export async function preparePackages(
   neededFor: string,
   say: (line: string) => void,
 ): Promise<void> {
-  const programs = await missingOf(Object.keys(packages));
-  if (programs.length === 0) return;
+  const programs = Object.keys(packages);
+  if ((await missingOf(programs)).length === 0) return;
+  if (process.getuid?.() !== 0) return await install(await missingOf(programs), packages, neededFor, say);
+  // The package manager serves one at a time, and refuses the other.
+  await withLock(join(tmpdir(), "coffer-packages.lock"), INSTALL_MS, async () => {
+    const missing = await missingOf(programs);
+    if (missing.length > 0) await install(missing, packages, neededFor, say);
+  });
+}
+
+async function install(
+  programs: readonly string[],
+  packages: Packages,
+  neededFor: string,
+  say: (line: string) => void,
+): Promise<void> {
   const missing = [...new Set(programs.map((program) => packages[program] ?? program))];
   const command = `apt-get install ${missing.join(" ")}`;
   const wanted = `${neededFor} need ${missing.join(", ")}. On Debian and Ubuntu: sudo ${command}`;

@@ -1,13 +1,14 @@
 // Brings the cluster of a test run, and says which one it is:
 //   COFFER_E2E_KUBECONFIG=FILE   the cluster that this file leads to, with the image that COFFER_E2E_IMAGE names
-//   COFFER_E2E_KEEP=NAME         a cluster of one node that stays, and is found again by the next run with this name
+//   COFFER_E2E_KEEP=NAME         a cluster of one node that stays, and is found again by the next run with this name; with
+//                                COFFER_E2E_IMAGE=localhost/coffer:TAG as well that image of it runs, and none is built
 //   neither                      a new one of one node
 // KUBECONFIG itself is not looked at: it may lead to where people work.
 
 import { prepareKubernetes } from "../cluster/binaries.ts";
 import type { Brought, Cluster } from "./brought.ts";
-import { bringGiven } from "./given.ts";
-import { prepareImage } from "./image.ts";
+import { bringGiven, givenImage } from "./given.ts";
+import { type Image, prepareImage } from "./image.ts";
 import { HOST_NAME } from "./nodeprograms.ts";
 import { findOneNode, loadImage, type OneNode, startOneNode, stopOneNode, whyNoOneNode } from "./onenode.ts";
 import { prepareNodePackages } from "./packages.ts";
@@ -36,25 +37,30 @@ const KEPT_NAME = /^[a-z0-9-]{1,30}$/;
 async function bringOneNode(name: string | undefined, say: (line: string) => void): Promise<Brought> {
   if (name !== undefined && !KEPT_NAME.test(name)) throw new Error("COFFER_E2E_KEEP: 1 to 30 of a-z, 0-9 and -");
   const found = name === undefined ? undefined : await findOneNode(name);
+  const loaded = found === undefined ? undefined : givenImage();
   // Both take their time, and neither needs the other.
-  const [starting, making] = await Promise.allSettled([found ?? startOneNode(name, say), prepareImage(say)]);
+  const [starting, making] = await Promise.allSettled([
+    found ?? startOneNode(name, say),
+    loaded === undefined ? prepareImage(say) : undefined,
+  ]);
   if (starting.status === "rejected") throw starting.reason;
   const node = starting.value;
   const stop = async () => {
     if (name === undefined) await stopOneNode(node);
   };
+  const seconds = (node.readyMs / 1000).toFixed(1);
+  const how = found === undefined ? `made in ${seconds} s` : "found";
+  const stays = name === undefined ? "" : ` and stays: npx node e2e/kubernetes/end.ts ${name} ends it`;
+  const cluster = clusterOf(node, `A cluster of one node in namespaces of its own, ${how}${stays}`);
+  if (loaded !== undefined) return { cluster, image: loaded, stop };
   try {
     if (making.status === "rejected") throw making.reason;
-    const image = making.value;
+    const image = making.value as Image;
     await loadImage(node, image.archive);
     const { repository, defaultTag, tag } = image;
-    const seconds = (node.readyMs / 1000).toFixed(1);
-    const how = found === undefined ? `made in ${seconds} s` : "found";
-    const stays = name === undefined ? "" : ` and stays: npx node e2e/kubernetes/end.ts ${name} ends it`;
-    const what = `A cluster of one node in namespaces of its own, ${how}${stays}`;
     // In one that stays a pod would not notice that the same name is another image.
     const named = name === undefined ? { tag: defaultTag, isDefault: true } : { tag, isDefault: false };
-    return { cluster: clusterOf(node, what), image: { repository, ...named }, stop };
+    return { cluster, image: { repository, ...named }, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { mustAsk } from "../cluster/apiserver.ts";
 import { prepareKubectl } from "../cluster/binaries.ts";
 import type { ApiServerAccess } from "../cluster/controlplane.ts";
-import type { Brought } from "./brought.ts";
+import type { Brought, BroughtImage } from "./brought.ts";
 
 const run = promisify(execFile);
 
@@ -13,9 +13,8 @@ const ACCOUNT = "coffer-e2e";
 const TOKEN_DURATION = "12h";
 
 export async function bringGiven(kubeconfig: string, say: (line: string) => void): Promise<Brought> {
-  const name = process.env["COFFER_E2E_IMAGE"] ?? "";
-  const [, repository, tag] = /^(\S+):([\w.-]+)$/.exec(name) ?? [];
-  if (repository === undefined || tag === undefined) {
+  const image = givenImage();
+  if (image === undefined) {
     throw new Error(
       "COFFER_E2E_KUBECONFIG is set, so COFFER_E2E_IMAGE must be too: REPOSITORY:TAG of an image that the nodes of that cluster have or can pull",
     );
@@ -35,12 +34,21 @@ export async function bringGiven(kubeconfig: string, say: (line: string) => void
       auditLog: undefined,
       volumes: undefined,
     },
-    image: { repository, tag, isDefault: false },
+    image,
     stop: async () => {
       await kubectlOf(kubectl, kubeconfig, "delete", "clusterrolebinding", ACCOUNT, "--ignore-not-found");
       await kubectlOf(kubectl, kubeconfig, "-n", "default", "delete", "serviceaccount", ACCOUNT, "--ignore-not-found");
     },
   };
+}
+
+/** Of COFFER_E2E_IMAGE; undefined: it is not set. */
+export function givenImage(): BroughtImage | undefined {
+  const name = process.env["COFFER_E2E_IMAGE"] ?? "";
+  if (name === "") return undefined;
+  const [, repository, tag] = /^(\S+):([\w.-]+)$/.exec(name) ?? [];
+  if (repository === undefined || tag === undefined) throw new Error("COFFER_E2E_IMAGE must be REPOSITORY:TAG");
+  return { repository, tag, isDefault: false };
 }
 
 /** Whatever way the kubeconfig has to log in: a token of a ServiceAccount of ours that may do everything. */

@@ -25,6 +25,7 @@ export interface Image {
 /** Where the chart looks for it by default. */
 const REPOSITORY = "localhost/coffer";
 const CACHE = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "coffer");
+const PACKAGES = "localhost/coffer-modules";
 const PREFIX = "image-";
 const WAIT_MS = 20 * 60_000;
 const KEPT = 3;
@@ -32,7 +33,8 @@ const KEPT = 3;
 const PUBLIC_BASE = "node:26-slim";
 
 export async function prepareImage(say: (line: string) => void): Promise<Image> {
-  const key = await contentKey();
+  const base = await baseName().catch(() => undefined);
+  const key = await contentKey(base ?? PUBLIC_BASE);
   const folder = join(CACHE, `${PREFIX}${key}`);
   const image = {
     repository: REPOSITORY,
@@ -45,25 +47,22 @@ export async function prepareImage(say: (line: string) => void): Promise<Image> 
     if (existsSync(image.archive)) return image;
     await withEngine(join(CACHE, "docker"), say, async (engine) => {
       say(`Building the image with ${engine.name}.`);
-      await build(engine, image, folder);
+      await build(engine, base, image, folder);
     });
     await removeOld(folder);
     return image;
   });
 }
 
-async function build({ docker }: Engine, image: Image, folder: string): Promise<void> {
+async function build(engine: Engine, ownBase: string | undefined, image: Image, folder: string): Promise<void> {
+  const { docker } = engine;
   const names = [`${image.repository}:${image.defaultTag}`, `${image.repository}:${image.tag}`];
-  const base = await chooseBase({ name: "", docker });
+  const base = await chooseBase(engine, ownBase);
   const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].filter((name) => process.env[name] !== undefined);
-  await docker(
-    "build",
-    "--network=host",
-    `--build-arg=BASE=${base}`,
-    ...proxies.map((name) => `--build-arg=${name}`),
-    ...names.map((name) => `--tag=${name}`),
-    ROOT,
-  );
+  const flags = ["--network=host", `--build-arg=BASE=${base}`, ...proxies.map((name) => `--build-arg=${name}`)];
+  // The packages keep a name, so that they are not swept away: they change seldom, and take long.
+  await docker("build", ...flags, "--target=modules", `--tag=${PACKAGES}`, ROOT);
+  await docker("build", ...flags, ...names.map((name) => `--tag=${name}`), ROOT);
   // Beside its place, then moved: a run that is ended half-way leaves nothing that looks finished.
   const draft = `${folder}.${process.pid}`;
   await mkdir(draft, { recursive: true });
@@ -78,7 +77,7 @@ async function build({ docker }: Engine, image: Image, folder: string): Promise<
 }
 
 /** The Dockerfile's own where it can be pulled, else one of this machine's parts. */
-async function chooseBase(engine: Engine): Promise<string> {
+async function chooseBase(engine: Engine, ownBase: string | undefined): Promise<string> {
   if ((await runningEngine()) !== undefined) {
     const isThere = await engine.docker("pull", "--quiet", PUBLIC_BASE).then(
       () => true,
@@ -86,9 +85,9 @@ async function chooseBase(engine: Engine): Promise<string> {
     );
     if (isThere) return PUBLIC_BASE;
   }
-  const name = await baseName();
-  await prepareBase(engine, name);
-  return name;
+  if (ownBase === undefined) throw new Error(`Docker cannot pull ${PUBLIC_BASE}, and no base can be made here`);
+  await prepareBase(engine, ownBase);
+  return ownBase;
 }
 
 async function chartVersion(): Promise<string> {
@@ -96,11 +95,11 @@ async function chartVersion(): Promise<string> {
 }
 
 /** Of everything that goes into the image. */
-async function contentKey(): Promise<string> {
+async function contentKey(base: string): Promise<string> {
   const hash = createHash("sha256");
   const ignored = await readFile(join(ROOT, ".dockerignore"), "utf8");
   hash.update(ignored).update(await readFile(join(ROOT, "Dockerfile")));
-  hash.update(await baseName().catch(() => PUBLIC_BASE));
+  hash.update(base);
   for (const path of await contextOf(ignored)) hash.update(`${path}\n`).update(await readFile(join(ROOT, path)));
   return hash.digest("hex").slice(0, 12);
 }
