@@ -1,12 +1,18 @@
 // Puts the chart on a cluster, as a user does, and waits until the operator is ready.
 
 import { askHelm, CHART, prepareHelm } from "../chart/helm.ts";
+import { askApiServer } from "../cluster/apiserver.ts";
+import { waitFor } from "../harness.ts";
 import type { BroughtImage, Cluster } from "./brought.ts";
+import { pathOf } from "./objects.ts";
 
 export const RELEASE = "coffer";
 export const OPERATOR_NAMESPACE = "coffer-system";
 
 const WAIT = "3m";
+const SERVED_MS = 60_000;
+const KINDS = ["kmsproviders", "encryptedbuckets", "encryptedstores"] as const;
+const LIMIT_MS = 200_000;
 
 export interface Installed {
   readonly helm: string;
@@ -25,7 +31,15 @@ export async function installChart(
   const where = ["--namespace", OPERATOR_NAMESPACE, "--create-namespace"];
   const beganMs = performance.now();
   const flags = ["upgrade", "--install", RELEASE, CHART, ...where, ...image, "--wait", "--timeout", WAIT];
-  const { code, errors } = await askHelm(helm, flags, cluster.kubeconfig);
+  const { code, errors } = await askHelm(helm, flags, cluster.kubeconfig, LIMIT_MS);
   if (code !== 0) throw new Error(`The chart cannot be installed: ${errors.trim()}`);
-  return { helm, readyMs: performance.now() - beganMs };
+  const readyMs = performance.now() - beganMs;
+  await waitFor("our kinds", SERVED_MS, () => areServed(cluster));
+  return { helm, readyMs };
+}
+
+/** For a moment after a definition has changed the API server answers 429. */
+async function areServed(cluster: Cluster): Promise<boolean> {
+  const answers = await Promise.all(KINDS.map((kind) => askApiServer(cluster, "GET", pathOf(kind, undefined))));
+  return answers.every(({ status }) => status === 200);
 }
