@@ -42,13 +42,18 @@ export interface HelmAnswer {
 }
 
 /** Runs it. Resolves with a refusal too. */
-export async function askHelm(helm: string, flags: readonly string[], kubeconfig?: string): Promise<HelmAnswer> {
+export async function askHelm(
+  helm: string,
+  flags: readonly string[],
+  kubeconfig?: string,
+  limitMs = RUN_MS,
+): Promise<HelmAnswer> {
   const home = await mkdtemp(join(tmpdir(), "coffer-helm-"));
   try {
     const { stdout, stderr } = await run(helm, [...flags], {
       // Without a kubeconfig it must not find the one of whoever runs the tests.
       env: { PATH: process.env["PATH"], HOME: home, KUBECONFIG: kubeconfig ?? join(home, "none") },
-      timeout: RUN_MS,
+      timeout: limitMs,
       maxBuffer: OUTPUT_BYTES_MAX,
     });
     return { code: 0, output: stdout, errors: stderr };

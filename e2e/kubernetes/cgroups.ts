@@ -8,10 +8,19 @@ import { join } from "node:path";
 const ROOT = "/sys/fs/cgroup";
 /** Empty in a new one of version 1, which then takes no process. */
 const INHERITED = ["cpuset.cpus", "cpuset.mems"];
+/**
+ * As much of a busy processor as ten threads have that are in no group. By default all pods together would have as much as
+ * one, and there are many beside them.
+ */
+const WEIGHTS: Readonly<Record<string, string>> = { "cpu.shares": "10240", "cpu.weight": "1000" };
 
 export async function makeCgroup(name: string): Promise<void> {
   for (const hierarchy of await hierarchies()) {
     await mkdir(join(hierarchy, name), { recursive: true });
+    for (const [file, weight] of Object.entries(WEIGHTS)) {
+      const path = join(hierarchy, name, file);
+      if (existsSync(path)) await writeFile(path, weight);
+    }
     if (isOne(hierarchy)) continue;
     for (const file of INHERITED.filter((found) => existsSync(join(hierarchy, found)))) {
       await writeFile(join(hierarchy, name, file), await readFile(join(hierarchy, file)));

@@ -43,7 +43,7 @@ export function sharedCluster(): SharedCluster {
 }
 
 /** `kubectl` as a person types it; what it prints. Fails with what it says of a failure. */
-export async function kubectl(flags: readonly string[], input?: string): Promise<string> {
+export async function kubectl(flags: readonly string[], input?: string | Uint8Array): Promise<string> {
   const cluster = sharedCluster();
   const settings = {
     timeout: RUN_MS,

@@ -43,7 +43,7 @@ export class Team {
   }
 
   /** `kubectl -n NAME …`. */
-  kubectl(flags: readonly string[], input?: string): Promise<string> {
+  kubectl(flags: readonly string[], input?: string | Uint8Array): Promise<string> {
     return kubectl(["--namespace", this.name, ...flags], input);
   }
 
@@ -119,7 +119,7 @@ export class Team {
   }
 
   /** Runs a command in a pod's container; what it prints. */
-  exec(pod: string, command: readonly string[], input?: string): Promise<string> {
+  exec(pod: string, command: readonly string[], input?: string | Uint8Array): Promise<string> {
     const flags = input === undefined ? ["exec"] : ["exec", "--stdin"];
     return this.kubectl([...flags, pod, "--", ...command], input);
   }
