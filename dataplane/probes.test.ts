@@ -42,4 +42,38 @@ describe("createProbes()", () => {
   ])("%s", async (_sentence, kms, expected) => {
     expect(await probed(kms)).toMatchObject(expected);
   });
+
+  it("tries a key while another's KMS hangs, and tries it anew when its client is another", async () => {
+    const stopping = new AbortController();
+    const hangs: Kms = { ...good, wrap: (_plain, _context, signal) => rejected(signal) };
+    const denied: Kms = { ...good, wrap: () => Promise.reject(new KmsError("denied", "wrap", "denied")) };
+    let snapshot = snapshotOf({ hangs, changes: denied });
+    const live = { enter: () => snapshot, leave() {}, peek: () => snapshot } as unknown as Live;
+    const probes = createProbes(live, () => 5);
+    const running = probes.run(stopping.signal);
+    await until(() => probes.resultOf("changes")?.code === "denied");
+    snapshot = snapshotOf({ hangs, changes: good, comes: good });
+    probes.poke();
+    await until(() => probes.resultOf("comes") !== undefined);
+    await until(() => probes.resultOf("changes")?.canUse === true);
+    expect(probes.resultOf("hangs")).toBeUndefined();
+    snapshot = snapshotOf({ hangs });
+    probes.poke();
+    await until(() => probes.resultOf("comes") === undefined);
+    stopping.abort();
+    await running;
+  });
 });
+
+function snapshotOf(kms: Readonly<Record<string, Kms>>): Snapshot {
+  const byName = new Map(Object.entries(kms));
+  return { kms: byName, providers: byName } as unknown as Snapshot;
+}
+
+function rejected(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
