@@ -17,7 +17,8 @@ export function createPendings(): Pendings {
     isPending(store, pods) {
       const revision = revisions.get(store) ?? 0;
       const isBehind = pods.some((pod) => !pod.ready || (pod.refused === undefined && (pod.revision ?? 0) < revision));
-      return isBehind || pods.some(({ jobs }) => jobs.some(({ state }) => state === "running"));
+      const isTrying = pods.some(({ ready, untried = [] }) => ready && untried.length > 0);
+      return isBehind || isTrying || pods.some(({ jobs }) => jobs.some(({ state }) => state === "running"));
     },
   };
 }

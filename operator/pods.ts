@@ -55,7 +55,7 @@ function factsOf(name: string, ready: ReadyAnswer, config: ConfigAnswer, jobs: J
     reasons: ready.reasons,
     revision: config.revision,
     refused: refused === undefined ? undefined : refusalWords(refused.problems, refused.problemsCount),
-    // One that has not tried a key yet has no opinion of it.
+    untried: config.providers.filter(({ checkedAtMs }) => checkedAtMs === undefined).map(({ name: of }) => of),
     providers: config.providers
       .filter(({ checkedAtMs }) => checkedAtMs !== undefined)
       .map((state) => ({

@@ -15,6 +15,8 @@ export interface PodFacts {
   /** Of a newer document that it refused. */
   readonly refused: string | undefined;
   readonly providers: readonly PodProvider[];
+  /** Names of providers whose key it has not tried yet, and so has no opinion of. */
+  readonly untried?: readonly string[];
   readonly jobs: readonly JobState[];
 }
 
@@ -54,6 +56,11 @@ export function appliedVerdict(pods: readonly PodFacts[], revision: number): Ver
   return no("ConfigurationApplied", "RolloutInProgress", `${behind} of ${ready.length} pods load the configuration`);
 }
 
+/** Ready pods that have not tried the key yet. */
+export function podsThatTry(pods: readonly PodFacts[], provider: string): number {
+  return pods.filter(({ ready, untried }) => ready && untried?.includes(provider) === true).length;
+}
+
 /** Whether a pod serves and cannot use a key: it tries it again by itself, and tells nobody. */
 export function isWithoutKey({ ready, providers }: PodFacts): boolean {
   return ready && providers.some(({ canWrap, canUnwrap }) => !canWrap || !canUnwrap);
@@ -65,10 +72,25 @@ export function podWithoutKey(pods: readonly PodFacts[], provider: string): stri
     if (!pod.ready) continue;
     const use = pod.providers.find(({ name }) => name === provider);
     if (use === undefined || (use.canWrap && use.canUnwrap)) continue;
-    return `${pod.name} cannot use the key: ${use.failure ?? (use.canUnwrap ? "it cannot wrap" : "it cannot unwrap")}`;
+    const why = use.failure ?? (use.canUnwrap ? "it cannot wrap" : "it cannot unwrap");
+    return `${pod.name} cannot use the key: ${FAILURES[why] ?? why}`;
   }
   return undefined;
 }
+
+/** What a person may look at, by the code that a pod tells. */
+const FAILURES: Readonly<Record<string, string>> = {
+  credentials: "the KMS refuses its login. Check that the role or secret that pods log in with is good for them",
+  denied: "the KMS forbids it. Whoever pods log in as must be allowed to encrypt and decrypt with the key",
+  "not-found": "the KMS has no such key",
+  disabled: "the key is disabled",
+  unreachable: "it does not reach the KMS. Check the network between them",
+  "circuit-open": "the KMS has failed several times in a row, and is asked again in a moment",
+  tls: "it does not trust the certificate of the KMS",
+  sealed: "the KMS is sealed",
+  throttled: "the KMS is asked too often",
+  mismatch: "the KMS gave back another key than it was given",
+};
 
 /** The newest record of the bucket's rewrap for that wish, whichever pod tells of it. */
 export function rewrapOf(pods: readonly PodFacts[], bucket: string, wish: string): JobState | undefined {

@@ -155,7 +155,11 @@ describe("planBucket()", () => {
       withPods(pod({ providers: [{ name: "local", canWrap: true, canUnwrap: false, failure: "denied" }] })),
       { Ready: "False PodsCannotUseKey" },
     ],
-    "a pod that has not tried the key yet": [withPods(pod({ providers: [] })), { Ready: "True Ready" }],
+    "a pod that has not tried the key yet": [
+      withPods(pod({ providers: [], untried: ["local"] })),
+      { Ready: "False RolloutInProgress", Reconciling: "True ChangeInProgress" },
+    ],
+    "a pod that has not tried another key yet": [withPods(pod({ untried: ["other"] })), { Ready: "True Ready" }],
     "keys that no provider opens": [
       withPods(pod({ jobs: [job({ counts: counts({ excluded: 2 }) })] })),
       { Ready: "False KeyNotProvided", RewrapComplete: "False RewrapFailed" },
@@ -226,6 +230,19 @@ describe("planBucket()", () => {
   test.each(Object.entries(cases))("tells of %s", (_sentence, [changes, expected]) => {
     const found = reasons(plan(bucket(), changes));
     for (const [type, reason] of Object.entries(expected)) expect(found[type]).toBe(reason);
+  });
+
+  test("is not called into question by a pod that begins, once it was ready", () => {
+    const { status } = plan(bucket());
+    const beginning = withPods(pod({ providers: [], untried: ["local"] }));
+    expect(reasons(plan(bucket({}, status), beginning))["Ready"]).toBe("True Ready");
+  });
+
+  test("says of a pod that cannot use the key what to look at", () => {
+    const refused = { name: "local", canWrap: false, canUnwrap: false, failure: "credentials" };
+    const { status } = plan(bucket(), withPods(pod({ providers: [refused] })));
+    const message = conditionOf(status.conditions, "ProviderReady")?.message;
+    expect(message).toMatch(/ cannot use the key: the KMS refuses its login\. Check /);
   });
 
   test("lets a store be without a ready pod for half a minute", () => {

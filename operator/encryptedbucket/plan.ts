@@ -26,7 +26,15 @@ import {
   yes,
 } from "../conditions.ts";
 import type { Notice, Plan } from "../kind.ts";
-import { appliedVerdict, isCompleteSweep, type PodFacts, podWithoutKey, rewrapOf, rewrapVerdict } from "../rollout.ts";
+import {
+  appliedVerdict,
+  isCompleteSweep,
+  type PodFacts,
+  podsThatTry,
+  podWithoutKey,
+  rewrapOf,
+  rewrapVerdict,
+} from "../rollout.ts";
 
 /** How long a store may be without a ready pod until a bucket says so. */
 const STORE_GRACE_MS = 30_000;
@@ -190,7 +198,13 @@ function configurationVerdict(observed: ObservedBucket): Verdict {
   const { compiled, holder } = observed;
   if (holder !== undefined) return unknown("ConfigurationApplied", "The name is another's");
   if (isFinding(compiled)) return no("ConfigurationApplied", "ConfigIncomplete", compiled.message);
-  return appliedVerdict(podsOf(observed), compiled.revision);
+  const applied = appliedVerdict(podsOf(observed), compiled.revision);
+  const provider = observed.bucket.spec.encryption.kmsProviderRef.name;
+  const trying = podsThatTry(podsOf(observed), provider);
+  // One that was ready is not called into question by a pod that begins.
+  const isReady = conditionOf(observed.bucket.status.conditions, "Ready")?.status === "True";
+  if (applied.status !== "True" || trying === 0 || isReady) return applied;
+  return no("ConfigurationApplied", "RolloutInProgress", `${trying} pods try the key of KmsProvider "${provider}"`);
 }
 
 function accessVerdict({ credentials, holder }: ObservedBucket): Verdict {

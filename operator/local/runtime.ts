@@ -123,7 +123,8 @@ function isPending(facts: readonly PodFacts[], config: DataPlaneConfig | undefin
   const isSwept = facts.every((pod) =>
     pod.jobs.every((job) => job.kind !== "rewrap" || job.state === "blocked" || job.wish === wishes.get(job.bucket)),
   );
-  return isBehind || !isSwept;
+  const isTrying = facts.some(({ ready, untried = [] }) => ready && untried.length > 0);
+  return isBehind || isTrying || !isSwept;
 }
 
 function notRunning(why: string): PodFacts {
