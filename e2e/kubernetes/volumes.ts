@@ -1,0 +1,38 @@
+// What lies on a store's volume: its folder where this machine has it, else a copy of all its files.
+
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PORTS, storeObjectName } from "../../crds/names.ts";
+import { getObject, sharedCluster } from "./cluster.ts";
+import type { Team } from "./team.ts";
+
+const DATA = "/data";
+
+/** The path of a folder with all files of the volume of a store, as they are now. */
+export async function volumeOf(team: Team, store: string): Promise<string> {
+  const claim = await team.get("persistentvolumeclaims", storeObjectName(store));
+  const name = claim?.spec?.volumeName as string | undefined;
+  if (name === undefined) throw new Error(`The store ${store} has no volume`);
+  const { volumes } = sharedCluster();
+  if (volumes === undefined) return await copied(team, store);
+  const path = (await getObject("persistentvolumes", undefined, name))?.spec?.local?.path as string | undefined;
+  if (path === undefined || !path.startsWith(volumes)) throw new Error(`The volume ${name} is not in ${volumes}`);
+  return path;
+}
+
+async function copied(team: Team, store: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "coffer-volume-"));
+  await team.kubectl(["cp", `${podOf(store)}:${DATA}`, folder]);
+  return folder;
+}
+
+export function podOf(store: string): string {
+  return `${storeObjectName(store)}-0`;
+}
+
+/** What a path of the admin port of a store's pod answers, asked through the API server. */
+export function askAdmin(team: Team, store: string, path: string): Promise<string> {
+  const pod = `${podOf(store)}:${PORTS.admin}`;
+  return team.kubectl(["get", "--raw", `/api/v1/namespaces/${team.name}/pods/${pod}/proxy${path}`]);
+}
