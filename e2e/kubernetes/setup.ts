@@ -1,9 +1,13 @@
-// Before all tests on the cluster: the cluster and the chart on it, once for all of them.
+// Before all tests on the cluster: the cluster and the chart on it, once for all of them, and who writes down what happens.
 
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { bringCluster } from "./bring.ts";
 import type {} from "./cluster.ts";
 import { installChart, OPERATOR_NAMESPACE } from "./install.ts";
+import { startRecorder } from "./recorder.ts";
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -15,9 +19,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const name = `${image.repository}:${image.tag}`;
     const more = { helm, operatorNamespace: OPERATOR_NAMESPACE, image: name, installMs: readyMs };
     project.provide("cluster", { ...cluster, ...more });
+    const folder = await mkdtemp(join(tmpdir(), "coffer-recording-"));
+    const recording = join(folder, "states.jsonl");
+    project.provide("recording", recording);
+    const recorder = await startRecorder(cluster, recording);
+    return async () => {
+      await recorder.stop();
+      await rm(folder, { recursive: true, force: true });
+      await stop();
+    };
   } catch (error) {
     await stop();
     throw error;
   }
-  return stop;
 }
