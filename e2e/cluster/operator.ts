@@ -51,6 +51,10 @@ export async function startOperator(
   child.stderr.on("data", (piece: Buffer) => {
     printed += piece.toString("utf8");
   });
+  // One that ends without being asked leaves no line of its own.
+  child.once("exit", (code, signal) => {
+    printed += `(the operator has ended: ${signal ?? `code ${code}`})\n`;
+  });
   const cleared = async () => {
     await proxy.close();
     await rm(folder, { recursive: true, force: true });
