@@ -23,6 +23,8 @@ export interface Call {
   /** Sets memory aside for so many bytes of an answer, of which the call holds but a part at once; until the call ends.
    *  Throws SlowDown where there is none left. A job has no need to ask. */
   reserve?(bytes: number): void;
+  /** Counts what was sent of an answer; a promise, until more may be sent, where others wait for their turn. */
+  sent?(bytes: number): Promise<void> | undefined;
 }
 
 /** The name that log and audit line give a principal: never a secret. */

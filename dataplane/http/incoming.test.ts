@@ -3,11 +3,14 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import { createIncoming } from "./incoming.ts";
+import { Turns } from "./turns.ts";
 
 const MIB = 1024 * 1024;
 const BODY_BYTES = 8 * MIB;
 /** What a turn may bring, and one block that Node had read already. */
 const TURN_BYTES_MAX = (128 + 64) * 1024;
+
+const turns = new Turns();
 
 /** Sends a body at once; `read` gets it as the inside does. */
 async function receive(read: (sent: AsyncIterable<Uint8Array>) => Promise<void>): Promise<void> {
@@ -16,6 +19,7 @@ async function receive(read: (sent: AsyncIterable<Uint8Array>) => Promise<void>)
     const incoming = createIncoming(head, answer, {
       bytesMax: () => BODY_BYTES,
       refuse: () => undefined,
+      turns,
       onWhole: () => undefined,
     });
     read(incoming.sent).then(() => {

@@ -5,11 +5,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Failure } from "../failure.ts";
 import type { Sent } from "./table.ts";
+import type { Turns } from "./turns.ts";
 
 /** Above this the connection is paused until the reader has caught up; Node holds up to its own mark behind it. */
 const QUEUE_BYTES = 64 * 1024;
-/** What one body may bring in one turn of the loop: Node reads up to 2 MiB at once, and all others would wait. */
-const TURN_BYTES = 128 * 1024;
 
 export interface Incoming {
   readonly sent: Sent;
@@ -35,6 +34,7 @@ export interface IncomingPorts {
   readonly bytesMax: () => number;
   /** Asked before anything of the body is read, with its announced length: why it cannot be taken now. */
   readonly refuse: (announcedBytes: number | undefined) => Failure | undefined;
+  readonly turns: Turns;
   /** Called once the whole body has come. */
   readonly onWhole: () => void;
 }
@@ -56,7 +56,9 @@ class RequestBody implements Incoming {
   readonly #ports: IncomingPorts;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
+  #turn = -1;
   #turnBytes = 0;
+  #waitsForTurn = false;
   #listening = false;
   #ended = false;
   #failure: Failure | undefined;
@@ -180,19 +182,24 @@ class RequestBody implements Incoming {
   }
 
   #countTurn(bytes: number): void {
-    if (this.#turnBytes === 0) setImmediate(() => this.#nextTurn());
+    const { turns } = this.#ports;
+    if (turns.number !== this.#turn) {
+      this.#turn = turns.number;
+      this.#turnBytes = 0;
+    }
     this.#turnBytes += bytes;
-    if (this.#turnBytes >= TURN_BYTES) this.#pause();
-  }
-
-  #nextTurn(): void {
-    const isOver = this.#turnBytes >= TURN_BYTES;
-    this.#turnBytes = 0;
-    if (isOver && this.#waiter !== undefined) this.#resume();
+    turns.spend(bytes);
+    if (this.#waitsForTurn || turns.hasRoom(this.#turnBytes, this.bytes)) return;
+    this.#waitsForTurn = true;
+    this.#pause();
+    turns.later(() => {
+      this.#waitsForTurn = false;
+      if (this.#waiter !== undefined) this.#resume();
+    });
   }
 
   #resume(): void {
-    if (this.#turnBytes < TURN_BYTES) this.#head.resume();
+    if (!this.#waitsForTurn) this.#head.resume();
   }
 
   #settle(): Waiter | undefined {

@@ -1,9 +1,11 @@
 /**
  * The calls that are being served, of all listeners: what /operations shows, what the limit of concurrent requests
- * counts and what a drain waits for. An entry goes with its call. And the memory that their bodies may take together.
+ * counts and what a drain waits for. An entry goes with its call. And what their bodies share: memory, and the turns of
+ * the event loop.
  */
 import type { Principal } from "../access/access.ts";
 import type { Call } from "../call.ts";
+import { Turns } from "./turns.ts";
 
 /** How far one call is. */
 export interface Operation {
@@ -23,6 +25,7 @@ export interface InFlight {
   /** Sets memory aside for a body, to be given back by who asked; false if there is not so much left. */
   reserve(bytes: number): boolean;
   giveBack(bytes: number): void;
+  readonly turns: Turns;
   enter(call: Call): void;
   leave(call: Call): void;
   /** A principal sees its own calls, and the jobs on its bucket, on all if it may rotate keys; oldest first. */
@@ -38,6 +41,7 @@ export function createInFlight(memoryBytes = MEMORY_BYTES): InFlight {
   const calls = new Map<string, Call>();
   let leftBytes = memoryBytes;
   return {
+    turns: new Turns(),
     reserve(bytes) {
       if (bytes > leftBytes) return false;
       leftBytes -= bytes;

@@ -109,6 +109,7 @@ class Request<Target> implements Running {
     this.#keepAlive = answer.shouldKeepAlive;
     this.incoming = createIncoming(head, answer, {
       bytesMax: () => this.#row?.bodyBytesMax ?? 0,
+      turns: ports.inFlight.turns,
       // A small one is held whole, in both its forms.
       refuse: (bytes) => this.#reserve(Math.min(2 * (bytes ?? INCOMING_BYTES), INCOMING_BYTES)),
       onWhole: () => {
@@ -191,6 +192,7 @@ class Request<Target> implements Running {
           const failure = this.#reserve(Math.min(bytes, OUTGOING_BYTES));
           if (failure !== undefined) throw failure;
         },
+        sent: (bytes) => this.#ports.inFlight.turns.sent(bytes),
       };
       this.#call = call;
       this.#ports.inFlight.enter(call);

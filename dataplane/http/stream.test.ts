@@ -62,3 +62,35 @@ test("blocks arrive whole and in their order, though their memory is given back 
   expect(call.doneBytes).toBe(whole.length);
   expect(heldMax).toBeLessThanOrEqual(2);
 });
+
+test("an answer waits for its turn between blocks, and has none to wait for at its end", async () => {
+  const turn = Promise.withResolvers<void>();
+  const counted: number[] = [];
+  let asked = 0;
+  const call: Call = {
+    ...createCall(),
+    totalBytes: 2 * BLOCK_BYTES,
+    sent(bytes) {
+      counted.push(bytes);
+      return counted.length === 1 ? turn.promise : new Promise(() => undefined);
+    },
+  };
+  const got = serveOnce((answer) =>
+    sendBlocks(
+      call,
+      answer,
+      (async function* () {
+        for (const block of blocksOf(2)) {
+          asked += 1;
+          yield block;
+        }
+      })(),
+    ),
+  );
+  while (counted.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  for (let loop = 0; loop < 10; loop += 1) await new Promise((resolve) => setImmediate(resolve));
+  expect(asked).toBe(1);
+  turn.resolve();
+  expect((await got).length).toBe(2 * BLOCK_BYTES);
+  expect(counted).toEqual([BLOCK_BYTES, BLOCK_BYTES]);
+});

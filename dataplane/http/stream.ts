@@ -38,6 +38,9 @@ export async function sendBlocks(
       if (answer.writableNeedDrain) await drained(call, answer);
       if (answer.writableLength === 0) for (const gone of sent.splice(0)) release(gone);
       call.doneBytes += bytes;
+      const turn = call.sent?.(bytes);
+      // Nobody has to wait for the end of an answer that has gone whole.
+      if (turn !== undefined && call.doneBytes !== call.totalBytes) await turn;
     }
     answer.end();
   } catch (error) {
