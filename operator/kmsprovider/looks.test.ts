@@ -55,11 +55,12 @@ describe("Looks", () => {
     };
     const looks = new Looks(systemClock, (item) => told.push(item), counts, stopping.signal);
     const options = optionsOf((server.address() as AddressInfo).port);
-    const first = await looks.look("a/b", provider, options);
-    expect(first?.probe).toMatchObject({ outcome: "failed", code: "unreachable" });
+    await looks.look("a/b", provider, options);
+    await looks.ended();
     looks.hurry("a/b");
     expect(looks.dueInMs("a/b")).toBe(0);
-    await looks.look("a/b", provider, options);
+    const known = await looks.look("a/b", provider, options);
+    expect(known?.probe).toMatchObject({ outcome: "failed", code: "unreachable" });
     expect(looks.dueInMs("a/b")).toBeUndefined();
     await looks.ended();
     expect(looks.dueInMs("a/b")).toBeDefined();
@@ -70,22 +71,24 @@ describe("Looks", () => {
   test("that wait for an answer in vain follow each other at once, until it is an outage", async () => {
     const looks = new Looks(systemClock, () => undefined, noCounts, stopping.signal);
     const options = optionsOf((server.address() as AddressInfo).port);
-    await looks.look("a/b", provider, options);
-    expect(looks.dueInMs("a/b")).toBe(0);
-    await looks.look("a/b", provider, options);
-    await looks.ended();
-    expect(looks.dueInMs("a/b")).toBe(0);
+    for (let time = 0; time < 2; time += 1) {
+      await looks.look("a/b", provider, options);
+      await looks.ended();
+      expect(looks.dueInMs("a/b")).toBe(0);
+    }
     await looks.look("a/b", provider, options);
     await looks.ended();
     expect(looks.dueInMs("a/b")).toBeGreaterThan(50_000);
   });
 
   test("that are refused at once leave some time to each other", async () => {
-    const looks = new Looks(systemClock, () => undefined, noCounts, stopping.signal);
+    // By this clock a refusal takes no time, also on a machine that is busy.
+    const clock = { ...systemClock, monotonicMs: () => 0 };
+    const looks = new Looks(clock, () => undefined, noCounts, stopping.signal);
     const { port } = server.address() as AddressInfo;
     server.close();
     await looks.look("a/b", { spec: { healthCheck: PATIENT } } as unknown as KmsProvider, optionsOf(port));
-    expect(looks.dueInMs("a/b")).toBeGreaterThan(0);
-    expect(looks.dueInMs("a/b")).toBeLessThanOrEqual(1000);
+    await looks.ended();
+    expect(looks.dueInMs("a/b")).toBe(1000);
   });
 });
