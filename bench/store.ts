@@ -103,7 +103,6 @@ function configuration(buckets: readonly Bucket[]): object {
     region: REGION,
     hostNames: [],
     settings: {
-      workerThreads: 0,
       maxConcurrentRequests: 1000,
       logLevel: "Info",
       audit: { enabled: true, level: "All" },

@@ -153,12 +153,6 @@ const spec = Type.Object(
     selfService: Type.Optional(selfService),
     settings: Type.Object(
       {
-        workerThreads: Type.Optional(
-          whole("Threads that encrypt and decrypt large objects; absent, by the processors at hand.", {
-            least: 0,
-            most: 64,
-          }),
-        ),
         maxConcurrentRequests: Type.Optional(
           whole("Requests that one pod serves at a time; absent, by the memory at hand.", { least: 1, most: 100_000 }),
         ),

@@ -84,7 +84,6 @@ function documentOf({ revision, rings, buckets, cacheTtlMs }: Wish): object {
     region: REGION,
     hostNames: [],
     settings: {
-      workerThreads: 0,
       maxConcurrentRequests: 1000,
       logLevel: "Info",
       audit: { enabled: true, level: "All" },

@@ -61,7 +61,6 @@ export const ENCRYPTED_STORE_CASES: Cases = {
         access: [{ name: "team", secretName: "team-keys" }],
       },
       settings: {
-        workerThreads: 0,
         maxConcurrentRequests: 100_000,
         logLevel: "Debug",
         audit: { enabled: false, level: "Keys" },
@@ -215,12 +214,6 @@ export const ENCRYPTED_STORE_CASES: Cases = {
     selfService({ access: [{ name: "a" }, { name: "a" }] }),
   ),
 
-  "64 worker threads": accepted(store({ settings: { workerThreads: 64 } })),
-  "65 worker threads": refused(
-    "spec.settings.workerThreads",
-    "less than or equal to 64",
-    store({ settings: { workerThreads: 65 } }),
-  ),
   "no request at a time": refused(
     "spec.settings.maxConcurrentRequests",
     "greater than or equal to 1",

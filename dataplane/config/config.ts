@@ -117,8 +117,6 @@ const SelfServiceSchema = Type.Object(
 
 const SettingsSchema = Type.Object(
   {
-    /** 0: bodies are sealed on the main thread. */
-    workerThreads: Type.Integer({ minimum: 0, maximum: 64 }),
     maxConcurrentRequests: Type.Integer({ minimum: 1, maximum: 100_000 }),
     logLevel: Type.Union([Type.Literal("Error"), Type.Literal("Warn"), Type.Literal("Info"), Type.Literal("Debug")]),
     audit: Type.Object(
@@ -165,7 +163,6 @@ export type BucketRules = Pick<
 >;
 
 export const defaultSettings: Settings = {
-  workerThreads: 0,
   maxConcurrentRequests: 1000,
   logLevel: "Info",
   audit: { enabled: true, level: "All" },

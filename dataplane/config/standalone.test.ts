@@ -199,9 +199,10 @@ describe("readWish()", () => {
       },
       cache: { ttlMs: 300_000 },
       rules: { algorithm: "AES-256-GCM" },
-      settings: { workerThreads: 0, audit: { enabled: true, level: "All" } },
+      settings: { audit: { enabled: true, level: "All" } },
     });
     expect(wish.notices).toEqual([
+      expect.stringMatching(/^config\/encryption\.toml:5 encryption\.max_concurrent_operations: has no effect/),
       expect.stringMatching(/^config\/encryption\.toml:16 monitoring\.metrics_interval_seconds: has no effect/),
     ]);
   });
@@ -222,7 +223,7 @@ describe("readWish()", () => {
       provider: "vault",
       cache: { maxEntries: 1000 },
       rules: { chunkBytes: 1_048_576 },
-      settings: { workerThreads: 4, logLevel: "Info", audit: { enabled: true } },
+      settings: { logLevel: "Info", audit: { enabled: true } },
     });
     expect(wish.settings.metrics).toBeUndefined();
   });
@@ -294,7 +295,6 @@ describe("readWish()", () => {
       region: "local",
       hostNames: [],
       settings: {
-        workerThreads: 0,
         maxConcurrentRequests: 1000,
         logLevel: "Info",
         audit: { enabled: true, level: "All" },
@@ -319,9 +319,14 @@ describe("readWish()", () => {
       { cache: { ttlMs: 0 } },
     ],
     [
-      "operations at once bound the workers",
+      "threads and operations at once are taken, and said to have no effect",
       { RUSTFS_WORKER_THREADS: "8", COFFER_MAX_CONCURRENT_OPERATIONS: "4" },
-      { settings: { workerThreads: 4 } },
+      {
+        notices: [
+          expect.stringMatching(/^RUSTFS_WORKER_THREADS: has no effect/),
+          expect.stringMatching(/^COFFER_MAX_CONCURRENT_OPERATIONS: has no effect/),
+        ],
+      },
     ],
     ["no retries are one attempt", { COFFER_KMS_MAX_RETRIES: "0" }, { attemptsMax: 1 }],
     ["metrics can be switched off", { RUSTFS_ENABLE_METRICS: "false" }, { settings: { metrics: { enabled: false } } }],

@@ -62,10 +62,7 @@ export function secretPathsOf({ values }: Gathered): readonly string[] {
 }
 
 function settingsOf(values: Values): Settings {
-  const workers = values.workerThreads ?? defaultSettings.workerThreads;
   return {
-    // So many bodies are encrypted at once: one on the main thread, or one on each worker.
-    workerThreads: Math.min(workers, values.operationsMax ?? workers),
     maxConcurrentRequests: values.requestsMax ?? defaultSettings.maxConcurrentRequests,
     logLevel: values.logLevel ?? defaultSettings.logLevel,
     audit: {
@@ -215,10 +212,18 @@ function nameOfOption(at: string, values: Values): Name {
 }
 
 /** Accepted, since RustFS documents them, and without a meaning here. */
+/** Names that others give a meaning, and that are taken so that their files need no change. */
+const WITHOUT_EFFECT = {
+  workerThreads: "bodies are encrypted where they are received, which is as fast",
+  operationsMax: "a body is encrypted as it comes; server.max_concurrent_requests bounds requests",
+  metricsIntervalMs: "metrics are counted at once and read when somebody asks",
+} as const;
+
 function withoutEffect({ values, placeOf }: Gathered): string[] {
-  return values.metricsIntervalMs === undefined
-    ? []
-    : [`${placeOf("metricsIntervalMs")}: has no effect, metrics are counted at once and read when somebody asks`];
+  const names = Object.keys(WITHOUT_EFFECT) as (keyof typeof WITHOUT_EFFECT)[];
+  return names
+    .filter((name) => values[name] !== undefined)
+    .map((name) => `${placeOf(name)}: has no effect, ${WITHOUT_EFFECT[name]}`);
 }
 
 function codeOf(error: unknown): string {

@@ -100,7 +100,6 @@ export function emptyConfig(members: Readonly<Record<string, unknown>> = {}): Re
     region: "local",
     hostNames: [],
     settings: {
-      workerThreads: 0,
       maxConcurrentRequests: 100,
       logLevel: "Info",
       audit: { enabled: true, level: "All" },

@@ -25,9 +25,8 @@ export interface SelfServiceInputs {
 
 /** What is absent is as config.ts has it. */
 export function compileSettings(store: EncryptedStore): Settings {
-  const { workerThreads, maxConcurrentRequests, logLevel, audit } = store.spec.settings;
+  const { maxConcurrentRequests, logLevel, audit } = store.spec.settings;
   return {
-    workerThreads: workerThreads ?? defaultSettings.workerThreads,
     maxConcurrentRequests: maxConcurrentRequests ?? defaultSettings.maxConcurrentRequests,
     logLevel,
     audit: { enabled: audit.enabled, level: audit.level },
