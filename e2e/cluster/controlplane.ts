@@ -186,7 +186,7 @@ function startProgram(path: string, flags: readonly string[], log: string): Prog
 
 async function untilReady(url: string, token: string, processes: readonly Program[], log: string): Promise<void> {
   const deadlineMs = performance.now() + READY_WITHIN_MS;
-  while (!(await isReady(url, token))) {
+  while (!(await isApiServerReady(url, token))) {
     const ended = processes.find(({ child }) => child.exitCode !== null || child.signalCode !== null);
     if (ended !== undefined) throw new Error(`It ended at once: ${await lastLines(ended.log)}`);
     if (performance.now() > deadlineMs) throw new Error(`The API server is not ready: ${await lastLines(log)}`);
@@ -194,7 +194,8 @@ async function untilReady(url: string, token: string, processes: readonly Progra
   }
 }
 
-async function isReady(url: string, token: string): Promise<boolean> {
+/** Whether it has begun in full; its certificate is not looked at. */
+export async function isApiServerReady(url: string, token: string): Promise<boolean> {
   return await new Promise((resolve) => {
     // Its certificate is known only once it is there.
     const asked = request(`${url}/readyz`, {

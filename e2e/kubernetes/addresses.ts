@@ -50,6 +50,13 @@ export async function connect(initPid: number): Promise<Addresses> {
   throw new Error(`Every block from 10.${FIRST_BLOCK}.0.0/16 to 10.${LAST_BLOCK}.0.0/16 is in use on this machine`);
 }
 
+/** Takes the wire away where the kernel has not done so yet: a busy one lets go of a network late. */
+export async function disconnect({ wire }: Addresses): Promise<void> {
+  await ip("link", "delete", wire).catch((error: Error) => {
+    if (!error.message.includes("Cannot find device")) throw error;
+  });
+}
+
 /** Whether it is ours: false where another run was faster. */
 async function layWire(name: string, initPid: number): Promise<boolean> {
   try {

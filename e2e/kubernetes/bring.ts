@@ -40,7 +40,7 @@ async function bringOneNode(name: string | undefined, say: (line: string) => voi
   const loaded = found === undefined ? undefined : givenImage();
   // Both take their time, and neither needs the other.
   const [starting, making] = await Promise.allSettled([
-    found ?? startOneNode(name, say),
+    found ?? startOneNode(name, say).catch(sayAtOnce(say)),
     loaded === undefined ? prepareImage(say) : undefined,
   ]);
   if (starting.status === "rejected") throw starting.reason;
@@ -65,6 +65,14 @@ async function bringOneNode(name: string | undefined, say: (line: string) => voi
     await stop();
     throw error;
   }
+}
+
+/** The other work may still take long. */
+function sayAtOnce(say: (line: string) => void): (error: unknown) => never {
+  return (error) => {
+    say(`No cluster of one node: ${error instanceof Error ? error.message : String(error)}`);
+    throw error;
+  };
 }
 
 function clusterOf(node: OneNode, what: string): Cluster {

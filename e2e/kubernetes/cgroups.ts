@@ -4,7 +4,9 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { waitFor } from "../harness.ts";
 
+const GONE_MS = 60_000;
 const ROOT = "/sys/fs/cgroup";
 /** Empty in a new one of version 1, which then takes no process. */
 const INHERITED = ["cpuset.cpus", "cpuset.mems"];
@@ -28,9 +30,13 @@ export async function makeCgroup(name: string): Promise<void> {
   }
 }
 
-/** With all below it that holds no process. */
+/** With all below it. Processes that were killed a moment ago hold it until the kernel has cleared them away. */
 export async function removeCgroup(name: string): Promise<void> {
-  for (const hierarchy of await hierarchies()) await removeFolders(join(hierarchy, name));
+  const folders = (await hierarchies()).map((hierarchy) => join(hierarchy, name));
+  await waitFor(`the processes of ${name} to be gone`, GONE_MS, async () => {
+    for (const folder of folders) await removeFolders(folder);
+    return !folders.some((folder) => existsSync(folder));
+  });
 }
 
 async function hierarchies(): Promise<readonly string[]> {

@@ -3,7 +3,7 @@
 
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdir, readFile, statfs, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { kubeconfigOf } from "../cluster/controlplane.ts";
 import type { Addresses } from "./addresses.ts";
 import { PAUSE_IMAGE } from "./pause.ts";
@@ -189,7 +189,7 @@ function kubeletConfig({ folder, addresses }: Node): object {
     kind: "KubeletConfiguration",
     containerRuntimeEndpoint: "unix:///run/containerd/containerd.sock",
     cgroupDriver: "cgroupfs",
-    cgroupRoot: `/${cgroupOf(addresses)}`,
+    cgroupRoot: `/${cgroupOf(folder)}`,
     failCgroupV1: false,
     failSwapOn: false,
     // Whoever reaches the node's address is on this machine, and root there.
@@ -212,8 +212,8 @@ function kubeletConfig({ folder, addresses }: Node): object {
 }
 
 /** Its own, so that it meets no other kubelet's. */
-export function cgroupOf({ block }: Addresses): string {
-  return `coffer-cluster-${block}`;
+export function cgroupOf(folder: string): string {
+  return basename(folder);
 }
 
 async function containerdToml({ folder }: Node): Promise<string> {

@@ -8,10 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askApiServer, mustAsk } from "../cluster/apiserver.ts";
 import { prepareKubernetes } from "../cluster/binaries.ts";
-import { type ApiServerAccess, kubeconfigOf } from "../cluster/controlplane.ts";
+import { type ApiServerAccess, isApiServerReady, kubeconfigOf } from "../cluster/controlplane.ts";
 import { waitFor } from "../harness.ts";
-import { type Addresses, connect } from "./addresses.ts";
+import { type Addresses, connect, disconnect } from "./addresses.ts";
 import { makeCgroup, removeCgroup } from "./cgroups.ts";
+import { withLock } from "./lock.ts";
 import {
   apiUrl,
   auditLogOf,
@@ -37,11 +38,16 @@ export interface OneNode extends ApiServerAccess {
   readonly readyMs: number;
 }
 
-/** What is written down of one that runs, for whoever comes later: first what must be cleaned up. */
-interface Written {
+/** What must be cleaned up. */
+interface Held {
+  readonly folder: string;
   readonly holderPid: number;
   readonly initPid: number;
   readonly addresses: Addresses;
+}
+
+/** What is written down of one that runs, for whoever comes later. */
+interface Written extends Held {
   /** Once it is ready. */
   readonly cluster?: OneNode;
 }
@@ -53,9 +59,9 @@ const READY_MS = 180_000;
 const VOLUMES = 120;
 const VOLUME_SIZE = "10Gi";
 
-/** One that `keepOneNode` made and that still runs. */
+/** One that was made to stay, and that still runs. */
 export async function findOneNode(name: string): Promise<OneNode | undefined> {
-  const written = await readWritten(join(tmpdir(), `${FOLDER}${name}`));
+  const written = await readWritten(folderOf(name));
   return written !== undefined && (await isSandbox(written.initPid)) ? written.cluster : undefined;
 }
 
@@ -65,20 +71,15 @@ export async function startOneNode(name: string | undefined, say: (line: string)
   if (whyNot !== undefined) throw new Error(whyNot);
   await prepareNodePackages(say);
   const programs = await prepareKubernetes(say);
-  await sweep();
   const beganMs = performance.now();
-  const folder = name === undefined ? await mkdtemp(join(tmpdir(), FOLDER)) : join(tmpdir(), `${FOLDER}${name}`);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const sandbox = await Sandbox.create({ folder, ownNetwork: true, stays: name !== undefined });
+  const { sandbox, ...held } = await withLock(join(tmpdir(), "coffer-clusters.lock"), READY_MS, () => claim(name));
+  const { folder, addresses } = held;
   try {
-    const addresses = await connect(sandbox.initPid);
-    const held = { holderPid: sandbox.holderPid, initPid: sandbox.initPid, addresses };
-    await write(folder, held);
     const adminToken = randomBytes(24).toString("hex");
     const { kubernetes, coreDns } = programs;
     const node = { name: NODE_NAME, folder, addresses, adminToken, kubernetes, coreDns };
     await sandbox.run(["bash", "-ec", preparation(node)]);
-    await makeCgroup(cgroupOf(addresses));
+    await makeCgroup(cgroupOf(folder));
     await writeControlPlaneFiles(node);
     for (const [part, command] of controlPlane(node)) sandbox.start(part, command);
     const access = await untilApiServer(node, sandbox);
@@ -99,8 +100,35 @@ export async function startOneNode(name: string | undefined, say: (line: string)
       volumes,
       readyMs: performance.now() - beganMs,
     };
-    await write(folder, { ...held, cluster });
+    await write({ ...held, cluster });
     return cluster;
+  } catch (error) {
+    await clear(folder, held);
+    throw error;
+  }
+}
+
+/** A folder, namespaces, and addresses that no other cluster has. What runs left behind that were ended hard goes first. */
+async function claim(name: string | undefined): Promise<Held & { readonly sandbox: Sandbox }> {
+  for (const found of await readdir(tmpdir())) {
+    if (!found.startsWith(FOLDER)) continue;
+    const left = join(tmpdir(), found);
+    const written = await readWritten(left);
+    if (written === undefined) await rm(left, { recursive: true, force: true });
+    // Its processes have ended with whoever made it: the kernel saw to that.
+    else if (!(await isSandbox(written.initPid))) await clear(left, written);
+  }
+  const folder = name === undefined ? await mkdtemp(join(tmpdir(), FOLDER)) : folderOf(name);
+  if ((await readWritten(folder)) !== undefined) {
+    throw new Error(`Another run makes the cluster "${name}". If none does: npx node e2e/kubernetes/end.ts ${name}`);
+  }
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const sandbox = await Sandbox.create({ folder, ownNetwork: true, stays: name !== undefined });
+  try {
+    const { holderPid, initPid } = sandbox;
+    const held = { folder, holderPid, initPid, addresses: await connect(initPid) };
+    await write(held);
+    return { ...held, sandbox };
   } catch (error) {
     await sandbox.close();
     await rm(folder, { recursive: true, force: true });
@@ -124,10 +152,26 @@ export async function loadImage({ folder }: OneNode, archive: string): Promise<v
 
 export async function stopOneNode({ folder }: Pick<OneNode, "folder">): Promise<void> {
   const written = await readWritten(folder);
-  if (written !== undefined) {
-    if (await isSandbox(written.initPid)) await endSandbox(written.holderPid, written.initPid);
-    await removeCgroup(cgroupOf(written.addresses));
-  }
+  if (written !== undefined) await clear(folder, written);
+}
+
+/** One that was kept, also if it never became ready; false: there is none. */
+export async function endOneNode(name: string): Promise<boolean> {
+  const folder = folderOf(name);
+  if ((await readWritten(folder)) === undefined) return false;
+  await stopOneNode({ folder });
+  return true;
+}
+
+function folderOf(name: string): string {
+  return join(tmpdir(), `${FOLDER}${name}`);
+}
+
+/** The wire goes first: with the last process its addresses are free for others. */
+async function clear(folder: string, { holderPid, initPid, addresses }: Held): Promise<void> {
+  await disconnect(addresses);
+  if (await isSandbox(initPid)) await endSandbox(holderPid, initPid);
+  await removeCgroup(cgroupOf(folder));
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
@@ -161,16 +205,12 @@ function preparation({ folder, addresses }: Node): string {
 
 async function untilApiServer(node: Node, sandbox: Sandbox): Promise<ApiServerAccess> {
   const url = apiUrl(node);
-  let access: ApiServerAccess = { url, token: node.adminToken, caPem: "" };
+  const { adminToken: token } = node;
   await waitFor("the API server", READY_MS, async () => {
     await sandbox.mustRun();
-    if (access.caPem === "") access = { ...access, caPem: await caOf(node).catch(() => "") };
-    if (access.caPem === "") return false;
-    // Its answer here is no JSON.
-    const { status } = await askApiServer(access, "GET", "/api/v1/namespaces/default").catch(() => ({ status: 0 }));
-    return status === 200;
+    return await isApiServerReady(url, token);
   });
-  return access;
+  return { url, token, caPem: await caOf(node) };
 }
 
 async function untilNodeReady(access: ApiServerAccess, sandbox: Sandbox): Promise<void> {
@@ -212,18 +252,8 @@ async function makeVolumes(access: ApiServerAccess, folder: string): Promise<str
   return volumes;
 }
 
-/** What runs left behind that were ended hard: the kernel has ended their processes. */
-async function sweep(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    if (!name.startsWith(FOLDER)) continue;
-    const folder = join(tmpdir(), name);
-    const written = await readWritten(folder);
-    if (written !== undefined && !(await isSandbox(written.initPid))) await stopOneNode({ folder });
-  }
-}
-
-async function write(folder: string, written: Written): Promise<void> {
-  await writeFile(join(folder, "cluster.json"), JSON.stringify(written), { mode: 0o600 });
+async function write(written: Written): Promise<void> {
+  await writeFile(join(written.folder, "cluster.json"), JSON.stringify(written), { mode: 0o600 });
 }
 
 async function readWritten(folder: string): Promise<Written | undefined> {

@@ -25,6 +25,8 @@ const RUN_MS = 120_000;
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 /** Waits to be told to end, and takes in processes whose parents have ended. */
 const FIRST_PROCESS = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done";
+/** On a busy machine a program may give up on another that is late, as a machine's service manager would see it. */
+const AGAIN = 'for attempt in {1..20}; do "$@"; sleep 1; done; exit 1';
 
 export class Sandbox {
   /** The process outside that holds it, and the first one inside. */
@@ -70,13 +72,14 @@ export class Sandbox {
     return ["-t", String(this.initPid), "--mount", "--uts", "--ipc", "--net", "--pid", "--", ...command];
   }
 
-  /** Starts a program that runs until the end. */
+  /** Starts a program that runs until the end; when it ends by itself it is started again, a few times. */
   start(name: string, command: readonly string[]): void {
     const log = join(this.#logs, `${name}.log`);
-    this.#started.push({ name, log, child: startDetached("nsenter", this.#entering(command), log) });
+    const entering = this.#entering(["bash", "-c", AGAIN, name, ...command]);
+    this.#started.push({ name, log, child: startDetached("nsenter", entering, log) });
   }
 
-  /** Throws if a program that should still run has ended. */
+  /** Throws if a program that should still run ends again and again. */
   async mustRun(): Promise<void> {
     for (const { name, log, child } of this.#started) {
       if (child.exitCode === null && child.signalCode === null) continue;
