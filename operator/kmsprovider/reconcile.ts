@@ -62,11 +62,10 @@ interface KeyAtHand {
   readonly podOptions: KmsOptions | undefined;
 }
 
-/** Until the key is rotated: a login, a look at its version, the rotation. All end while the lease is certainly ours,
- *  however long a health check may take. */
-const ROTATION_QUESTIONS = 3;
-/** With less it is better to wait until the lease is renewed. */
-const QUESTION_MS_MIN = 1000;
+/** Until the key is rotated: a login, a look at its version, the rotation. All end while the lease is ours for certain,
+ *  however long a health check may take. In whole seconds, so that what is told of a failure stays the same. */
+const QUESTIONS = 3;
+const QUESTION_MS_MAX = 4000;
 
 /** `done` is told of each provider whose key was looked at. */
 export function createLooks(
@@ -83,9 +82,9 @@ export function createProviderController(needs: ProviderNeeds): Controller<KmsPr
 
   async function rotate(provider: KmsProvider, ifVersion: string, signal: AbortSignal): Promise<void> {
     const item = itemOf(provider.metadata);
-    const perQuestionMs = Math.floor(needs.remainingMs() / ROTATION_QUESTIONS);
-    if (perQuestionMs < QUESTION_MS_MIN) throw new Error("The lease is renewed before the key is rotated");
-    const timeoutMs = Math.min(durationMs(provider.spec.healthCheck.timeout), perQuestionMs);
+    const questionMs = Math.min(QUESTION_MS_MAX, Math.floor(needs.remainingMs() / QUESTIONS / 1000) * 1000);
+    if (questionMs <= 0) throw new Error("The lease is renewed before the key is rotated");
+    const timeoutMs = Math.min(durationMs(provider.spec.healthCheck.timeout), questionMs);
     try {
       needs.looks.noteVersion(item, await rotateKey(needs, provider, ifVersion, timeoutMs, signal));
       rotateFailures.delete(item);
