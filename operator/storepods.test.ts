@@ -122,3 +122,9 @@ test("says of a pod that no node takes why", async () => {
   });
   expect(reason).toBe(`coffer-default-0 cannot be scheduled: ${message}`);
 });
+
+test("says of a pod whose program has just begun that it is starting", async () => {
+  const container = { name: "data-plane", started: false, state: { running: {} } };
+  const starting = { ...POD, status: { phase: "Running", podIP: "10.0.0.1", containerStatuses: [container] } };
+  expect((await reasonsOf(starting))[0]).toBe("coffer-default-0 is starting");
+});

@@ -185,5 +185,6 @@ function whyNot({ metadata, status }: PodObject): string {
   }
   const scheduled = status?.conditions?.find(({ type }) => type === "PodScheduled");
   if (scheduled?.status === "False") return `${metadata.name} cannot be scheduled: ${scheduled.message ?? ""}`;
-  return "";
+  const isStarting = status?.containerStatuses?.some(({ started, state }) => started === false && state?.running);
+  return isStarting ? `${metadata.name} is starting` : "";
 }

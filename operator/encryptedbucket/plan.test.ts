@@ -248,13 +248,25 @@ describe("planBucket()", () => {
   test("lets a store be without a ready pod for half a minute", () => {
     const { status } = plan(bucket());
     const without = (withoutReadyPodMs: number) =>
-      reasons(
-        plan(bucket({}, status), {
-          store: { kind: "found", endpoint: "e", pods: [pod({ ready: false })], isStarting: false, withoutReadyPodMs },
-        }),
-      )["StoreReady"];
-    expect(without(29_999)).toBe("True StoreServing");
-    expect(without(30_000)).toBe("False StoreNotReady");
+      plan(bucket({}, status), {
+        store: {
+          kind: "found",
+          endpoint: "e",
+          pods: [pod({ ready: false, revision: undefined, providers: [] })],
+          isStarting: false,
+          withoutReadyPodMs,
+        },
+      });
+    expect(reasons(without(29_999))).toMatchObject({ Ready: "True Ready", StoreReady: "True StoreServing" });
+    expect(without(29_000).againAfterMs).toBe(1000);
+    expect(without(29_000).events).toEqual([]);
+    const told = without(30_000);
+    expect(reasons(told)).toMatchObject({
+      Ready: "False StoreNotReady",
+      ConfigurationApplied: "False PodsNotReady",
+    });
+    expect(told.events).toMatchObject([{ type: "Warning", reason: "StoreNotReady" }]);
+    expect(told.againAfterMs).toBeUndefined();
   });
 
   test("names a new provider or version only after the sweep that brought every key there", () => {

@@ -199,12 +199,22 @@ function configurationVerdict(observed: ObservedBucket): Verdict {
   if (holder !== undefined) return unknown("ConfigurationApplied", "The name is another's");
   if (isFinding(compiled)) return no("ConfigurationApplied", "ConfigIncomplete", compiled.message);
   const applied = appliedVerdict(podsOf(observed), compiled.revision);
+  if (applied.reason === "PodsNotReady" && wasAppliedJustNow(observed)) {
+    return yes("ConfigurationApplied", "ConfigApplied", "Every pod that was ready a moment ago ran this configuration");
+  }
   const provider = observed.bucket.spec.encryption.kmsProviderRef.name;
   const trying = podsThatTry(podsOf(observed), provider);
   // One that was ready is not called into question by a pod that begins.
   const isReady = conditionOf(observed.bucket.status.conditions, "Ready")?.status === "True";
   if (applied.status !== "True" || trying === 0 || isReady) return applied;
   return no("ConfigurationApplied", "RolloutInProgress", `${trying} pods try the key of KmsProvider "${provider}"`);
+}
+
+/** A pod that begins anew is no outage, as long as the spec is what it was. */
+function wasAppliedJustNow({ bucket, store }: ObservedBucket): boolean {
+  const before = conditionOf(bucket.status.conditions, "ConfigurationApplied");
+  const isSame = before?.status === "True" && before.observedGeneration === (bucket.metadata.generation ?? 0);
+  return isSame && store.kind === "found" && store.withoutReadyPodMs < STORE_GRACE_MS;
 }
 
 function accessVerdict({ credentials, holder }: ObservedBucket): Verdict {
@@ -360,7 +370,10 @@ function rotatedNotices(
   }));
 }
 
-function againAfter({ credentials }: ObservedBucket, job: JobState | undefined): number | undefined {
+function againAfter({ credentials, store }: ObservedBucket, job: JobState | undefined): number | undefined {
   if (credentials.actions.length > 0) return 0;
+  // Nobody tells when the time is over in which a store may be without a ready pod.
+  const graceMs = store.kind === "found" ? STORE_GRACE_MS - store.withoutReadyPodMs : 0;
+  if (graceMs > 0 && graceMs < STORE_GRACE_MS) return graceMs;
   return job?.state === "running" ? PROGRESS_MS : undefined;
 }

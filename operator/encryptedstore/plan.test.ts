@@ -89,10 +89,17 @@ const cases: Record<string, [changes: Partial<ObservedStore>, expected: Record<s
     { pods: [pod({ ready: false, reasons: ["the storage takes no writes"] })] },
     { Ready: "False BackendFailed", Available: "False PodsNotReady", Stalled: undefined },
   ],
-  "no pod": [{ pods: [] }, { Ready: "False BackendFailed", Reconciling: undefined }],
+  "no pod": [
+    { pods: [] },
+    { Ready: "False PodsNotReady", BackendReachable: "Unknown NotChecked", Reconciling: undefined },
+  ],
+  "a pod that does not answer": [
+    { pods: [pod({ ready: false, revision: undefined, reasons: ["it does not answer"] })] },
+    { Ready: "False PodsNotReady", BackendReachable: "Unknown NotChecked" },
+  ],
   "pods that are being started": [
     { pods: [], isStarting: true },
-    { Ready: "False BackendFailed", Reconciling: "True ChangeInProgress" },
+    { Ready: "False PodsNotReady", Reconciling: "True ChangeInProgress" },
   ],
   "a pod that refuses its configuration": [
     { pods: [pod({ refused: "buckets: is missing" })] },

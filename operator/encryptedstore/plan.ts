@@ -12,6 +12,7 @@ import {
   no,
   readyNotices,
   suspendedConditions,
+  unknown,
   type Verdict,
   yes,
 } from "../conditions.ts";
@@ -110,13 +111,19 @@ function judge(observed: ObservedStore): Judgement {
   const objects = cluster?.resources ?? yes("ResourcesApplied", "ObjectsApplied", "All that the store needs is there");
   const resources = objects.status === "False" ? objects : (conflictVerdict(observed) ?? objects);
   const backend =
-    ready > 0
-      ? yes("BackendReachable", "BackendServing", "The storage answers")
-      : no("BackendReachable", "BackendFailed", `No pod tells of its storage${because}`);
+    ready > 0 ? yes("BackendReachable", "BackendServing", "The storage answers") : unserved(pods, because);
   const unusable = ready > 0 ? undefined : cluster?.volume;
   const verdicts: Verdict[] = [resources, unusable ?? cluster?.resize ?? backend, applied, available];
   const mistake = verdicts.find(({ status, reason }) => status === "False" && MISTAKES.includes(reason));
   return { verdicts, reconciling: reconcilingWords(observed, applied), stalled: mistake };
+}
+
+/** Only a pod that answers knows its storage. */
+function unserved(pods: readonly PodFacts[], because: string): Verdict {
+  if (pods.some(({ revision }) => revision !== undefined)) {
+    return no("BackendReachable", "BackendFailed", `No pod has a storage that serves${because}`);
+  }
+  return unknown("BackendReachable", "No pod tells of its storage");
 }
 
 /** What waits for a person: nothing that Coffer could do brings it about. */

@@ -67,7 +67,12 @@ export interface PodObject extends KubeObject {
 
 export interface ContainerStatus {
   readonly name: string;
-  readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } };
+  /** Its startup probe has succeeded. */
+  readonly started?: boolean;
+  readonly state?: {
+    readonly waiting?: { readonly reason?: string; readonly message?: string };
+    readonly running?: object;
+  };
 }
 
 export interface StatusCondition {
