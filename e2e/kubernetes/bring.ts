@@ -2,13 +2,14 @@
 //   COFFER_E2E_KUBECONFIG=FILE   the cluster that this file leads to, with the image that COFFER_E2E_IMAGE names
 //   COFFER_E2E_KEEP=NAME         a cluster of one node that stays, and is found again by the next run with this name; with
 //                                COFFER_E2E_IMAGE=localhost/coffer:TAG as well that image of it runs, and none is built
-//   neither                      a new one of one node
+//   neither                      a new one: by kind where a Docker engine can pull its node image, else one of one node
 // KUBECONFIG itself is not looked at: it may lead to where people work.
 
 import { prepareKubernetes } from "../cluster/binaries.ts";
 import type { Brought, Cluster } from "./brought.ts";
 import { bringGiven, givenImage } from "./given.ts";
 import { type Image, prepareImage } from "./image.ts";
+import { createKind, prepareKind, whyNoKind } from "./kind.ts";
 import { HOST_NAME } from "./nodeprograms.ts";
 import { findOneNode, loadImage, type OneNode, startOneNode, stopOneNode, whyNoOneNode } from "./onenode.ts";
 import { prepareNodePackages } from "./packages.ts";
@@ -18,18 +19,23 @@ export async function bringCluster(say: (line: string) => void): Promise<Brought
   if (given !== "") return await bringGiven(given, say);
   const kept = process.env["COFFER_E2E_KEEP"] ?? "";
   if (kept !== "") return await bringOneNode(kept, say);
+  const why = await whyNoKind();
+  if (why === undefined) return await createKind(say);
+  say(`No cluster by kind: ${why}.`);
   return await bringOneNode(undefined, say);
 }
 
 /** Before any test: what it takes long to install or to build. What the cluster is made of, for people. */
 export async function prepareCluster(say: (line: string) => void): Promise<string> {
   if ((process.env["COFFER_E2E_KUBECONFIG"] ?? "") !== "") return "somebody else's, by COFFER_E2E_KUBECONFIG";
+  const whyNoDocker = await whyNoKind();
   const whyNot = whyNoOneNode();
-  if (whyNot !== undefined) throw new Error(whyNot);
+  if (whyNoDocker !== undefined && whyNot !== undefined) throw new Error(`${whyNot} For one by kind: ${whyNoDocker}.`);
+  const image = await prepareImage(say);
+  if (whyNoDocker === undefined) return `${await prepareKind(say)}, ${image.archive}`;
   await prepareNodePackages(say);
   const { kubernetes } = await prepareKubernetes(say);
-  const { archive } = await prepareImage(say);
-  return `${kubernetes}, ${archive}`;
+  return `${kubernetes}, ${image.archive}`;
 }
 
 const KEPT_NAME = /^[a-z0-9-]{1,30}$/;

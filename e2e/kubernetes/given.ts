@@ -52,7 +52,7 @@ export function givenImage(): BroughtImage | undefined {
 }
 
 /** Whatever way the kubeconfig has to log in: a token of a ServiceAccount of ours that may do everything. */
-async function accessBy(kubectl: string, kubeconfig: string): Promise<ApiServerAccess> {
+export async function accessBy(kubectl: string, kubeconfig: string): Promise<ApiServerAccess> {
   const ask = (...flags: readonly string[]) => kubectlOf(kubectl, kubeconfig, ...flags);
   const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: ACCOUNT, namespace: "default" } };
   const binding = {

@@ -33,7 +33,7 @@ const CLUSTER_DOMAIN = "cluster.local";
 /** The name that pods know this machine by. */
 export const HOST_NAME = "host.test";
 
-const AUDIT_POLICY =
+export const AUDIT_POLICY =
   "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
 
 export function apiUrl({ addresses }: Pick<Node, "addresses">): string {
