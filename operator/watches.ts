@@ -63,17 +63,19 @@ export function createWatches(needs: WatchesNeeds, signal: AbortSignal): Watches
   };
 }
 
-/** Resolves when all is known that decisions are made of. `namespaces` undefined: everywhere. */
+/** Resolves when all is known that decisions are made of. `namespaces` undefined: everywhere. In a list of them one may
+ *  have lost its roles, with or before itself: what is done in it fails at the first Secret, and the others are served. */
 export async function openWatches(
   watches: Watches,
   namespaces: readonly string[] | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const { secrets, configMaps, ...others } = watches;
+  const { providers, buckets, stores, secrets, configMaps, ...made } = watches;
+  const ours = [providers, buckets, stores];
   const places = namespaces ?? [undefined];
-  for (const watch of Object.values(others)) for (const place of places) watch.open(place);
-  for (const watch of Object.values(others)) await watch.whenSynced(signal);
-  await Promise.all([secrets.whenSynced(signal), configMaps.whenSynced(signal)]);
+  for (const watch of [...ours, ...Object.values(made)]) for (const place of places) watch.open(place);
+  for (const watch of ours) await watch.whenSynced(signal);
+  for (const watch of [...Object.values(made), secrets, configMaps]) await watch.whenSettled(signal);
 }
 
 export async function watchesEnded(watches: Watches): Promise<void> {

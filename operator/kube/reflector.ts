@@ -40,6 +40,7 @@ export class Reflector<Shape extends KubeObject> {
   readonly #store: WritableStore<Shape> = createStore<Shape>();
   readonly #listeners: ((change: Change<Shape>) => void)[] = [];
   readonly #synced = Promise.withResolvers<void>();
+  readonly #settled = Promise.withResolvers<void>();
   #hasSynced = false;
   /** To watch from; undefined: all is to be listed first. */
   #resourceVersion: string | undefined;
@@ -63,6 +64,11 @@ export class Reflector<Shape extends KubeObject> {
   /** Rejects with the signal's reason. */
   async whenSynced(signal: AbortSignal): Promise<void> {
     await untilOr(this.#synced.promise, signal);
+  }
+
+  /** Also resolves when the API server has refused to tell: then nobody knows what there is, until it does tell. */
+  async whenSettled(signal: AbortSignal): Promise<void> {
+    await untilOr(Promise.race([this.#synced.promise, this.#settled.promise]), signal);
   }
 
   /** Told of every change, in order, once the store has it. What a listener throws is reported; the others are told all
@@ -107,6 +113,7 @@ export class Reflector<Shape extends KubeObject> {
   #failed(doing: "listing" | "watching", error: unknown): number {
     const isExpired = isKubeError(error, "expired");
     if (doing === "watching") this.#watchFailures += 1;
+    if (isKubeError(error, "denied")) this.#settled.resolve();
     if (isExpired || this.#watchFailures >= WATCH_FAILURES_MAX) {
       this.#resourceVersion = undefined;
       this.#watchFailures = 0;

@@ -63,6 +63,13 @@ export class ScopedWatch<Shape extends KubeObject> {
     for (const { reflector } of [...this.#running.values()]) await reflector.whenSynced(signal);
   }
 
+  /** Resolves when all is known that may be: one namespace that the API server refuses to tell of holds up no other. */
+  async whenSettled(signal: AbortSignal): Promise<void> {
+    for (const [place, { reflector }] of [...this.#running]) {
+      await (place === undefined ? reflector.whenSynced(signal) : reflector.whenSettled(signal));
+    }
+  }
+
   /** Whether what is known of that namespace is all that there is. */
   hasSynced(namespace: string): boolean {
     return this.#of(namespace)?.hasSynced() ?? false;
