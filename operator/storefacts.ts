@@ -7,13 +7,14 @@ import { conditionOf } from "./conditions.ts";
 import { itemOf } from "./controller.ts";
 import type { ResourceName } from "./kind.ts";
 import type { ScopedWatch } from "./kube/scopedwatch.ts";
+import { type Replacing, START_MS } from "./replacing.ts";
 import type { StoreConfigs } from "./storeconfigs.ts";
 import type { StoreFacts as PodsSay, StorePods } from "./storepods.ts";
 
 export interface StoreFacts extends PodsSay {
   readonly store: EncryptedStore;
   readonly config: DataPlaneConfig | undefined;
-  /** Made a moment ago, and no pod of it has been ready yet: no outage. */
+  /** Made a moment ago, and no pod of it has been ready yet; or its pods are being replaced: no outage. */
   readonly isStarting: boolean;
 }
 
@@ -21,29 +22,33 @@ export interface StoreFactsNeeds {
   readonly stores: ScopedWatch<EncryptedStore>;
   readonly configs: StoreConfigs;
   readonly pods: StorePods;
+  readonly replacing: Replacing;
 }
-
-/** A new volume, an image that is pulled: how long a start may take before it is told as an outage. */
-const START_MS = 3 * 60_000;
 
 /** undefined: there is no such store. */
 export async function factsOfStore(
-  { stores, configs, pods }: StoreFactsNeeds,
+  { stores, configs, pods, replacing }: StoreFactsNeeds,
   name: ResourceName,
   now: Date,
   signal: AbortSignal,
 ): Promise<StoreFacts | undefined> {
   const store = stores.find(name);
-  if (store === undefined) return undefined;
+  if (store === undefined) {
+    replacing.forget(name);
+    return undefined;
+  }
   const stored = await configs.find(store, signal);
   const said = await pods.facts(itemOf(name), signal);
   const ageMs = now.getTime() - Date.parse(store.metadata.creationTimestamp ?? "");
   const wasAvailable = conditionOf(store.status.conditions, "Available")?.status === "True";
+  const isNew = !said.wasReady && !wasAvailable && ageMs < START_MS;
+  const isReplaced = replacing.isUnderWay(name);
+  const ready = said.pods.filter((pod) => pod.ready).length;
   return {
     ...said,
     store,
     config: stored.kind === "ours" ? stored.config : undefined,
-    isStarting: !said.wasReady && !wasAvailable && ageMs < START_MS,
+    isStarting: isNew || (isReplaced && ready < store.spec.replicas),
   };
 }
 

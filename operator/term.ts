@@ -27,6 +27,7 @@ import type { Metrics } from "./metrics.ts";
 import { createPendings } from "./pendings.ts";
 import type { Pods } from "./pods.ts";
 import { WorkQueue } from "./queue.ts";
+import { Replacing } from "./replacing.ts";
 import { isBucketGoing, podsOfStore, type Routing, route } from "./routing.ts";
 import { StoreConfigs } from "./storeconfigs.ts";
 import { StorePods } from "./storepods.ts";
@@ -136,6 +137,7 @@ function makeParts({ kube, config, clock, log, metrics, pods }: TermNeeds, signa
     entries: new Entries(),
     holders: new Holders(watches.buckets),
     configs: new StoreConfigs(kube, secrets),
+    replacing: new Replacing(watches.statefulSets, clock),
     access: new Access(kube, secrets),
     tokens,
     looks: createLooks(clock, (provider) => queues.providers.add(provider), metrics.looks, signal),

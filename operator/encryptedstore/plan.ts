@@ -19,6 +19,9 @@ import {
 import type { Plan } from "../kind.ts";
 import { appliedVerdict, type PodFacts } from "../rollout.ts";
 
+/** How often to look whether a start takes too long. */
+const STARTING_AGAIN_MS = 15_000;
+
 export interface ObservedStore {
   readonly store: EncryptedStore;
   /** Why there is no place for this store; undefined: there is. */
@@ -75,8 +78,14 @@ export function planStore(observed: ObservedStore, now: Date): StorePlan {
     actions: observed.credentials.actions.map((action) => ({ ...action, store: metadata.name })),
     status: statusOf(observed, conditions, generation),
     events: readyNotices(status.conditions, conditions, "ready"),
-    againAfterMs: observed.credentials.actions.length > 0 ? 0 : undefined,
+    againAfterMs: againAfter(observed),
   };
+}
+
+function againAfter({ credentials, isStarting }: ObservedStore): number | undefined {
+  if (credentials.actions.length > 0) return 0;
+  // Nobody tells when a start takes too long.
+  return isStarting ? STARTING_AGAIN_MS : undefined;
 }
 
 function suspended(store: EncryptedStore, now: Date): StorePlan {
