@@ -74,7 +74,13 @@ export const REASONS = {
 export const NOT_CHECKED = "NotChecked";
 
 /** Reasons of Events that no condition tells. */
-export const EVENT_REASONS = ["DataKept", "KeyRotated", "KeyRingCreated", "CredentialsRotated"] as const;
+export const EVENT_REASONS = [
+  "DataKept",
+  "KeyRotated",
+  "KeyRingCreated",
+  "CredentialsRotated",
+  "CredentialsEnded",
+] as const;
 
 export type KindName = keyof typeof READY_PARTS;
 type Listed = keyof typeof REASONS;

@@ -106,6 +106,11 @@ describe("access Secrets", () => {
       async () => [await status("deleted", token), await status("deleted", old)],
       ([now, before]) => now === 404 && before === 401,
     );
+    await eventually(
+      async () => await world.events("deleted"),
+      (reasons) => reasons.includes("CredentialsRotated"),
+    );
+    expect(await world.tellings("deleted", "CredentialsRotated")).toBe(1);
   });
 
   const harms: Readonly<Record<string, object>> = {

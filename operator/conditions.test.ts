@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Condition } from "../crds/kind.ts";
 import {
+  blockedNotices,
   conditionsOf,
   type Judgement,
   no,
@@ -118,6 +119,17 @@ describe("readyNotices()", () => {
   test.each(Object.entries(cases))("tells once of what is %s", (_sentence, [before, after, messages]) => {
     expect(readyNotices(before, after, "fine").map(({ message }) => message)).toEqual(messages);
   });
+});
+
+test("blockedNotices() tells once of a deletion that waits", () => {
+  const blocked: Condition[] = [
+    { ...(conditions()[0] as Condition), type: "DeletionBlocked", reason: "InUse", message: "It is named" },
+  ];
+  const told = [{ type: "Warning", reason: "InUse", message: "It is named" }];
+  expect(blockedNotices(undefined, blocked)).toEqual(told);
+  expect(blockedNotices(conditions(), blocked)).toEqual(told);
+  expect(blockedNotices(blocked, blocked)).toEqual([]);
+  expect(blockedNotices(blocked, conditions())).toEqual([]);
 });
 
 test("sameStatus() minds values, not the order of members or what is undefined", () => {

@@ -126,6 +126,13 @@ export function readyNotices(
   return [{ type: "Warning", reason: is.reason, message: is.message }];
 }
 
+/** Somebody wants it gone, and it waits for a person: said once, for whoever looks no further than at Events. */
+export function blockedNotices(before: readonly Condition[] | undefined, after: readonly Condition[]): Notice[] {
+  const is = conditionOf(after, "DeletionBlocked");
+  if (is === undefined || conditionOf(before, "DeletionBlocked") !== undefined) return [];
+  return [{ type: "Warning", reason: is.reason, message: is.message }];
+}
+
 /** Whether two statuses say the same: then none is written. */
 export function sameStatus(left: unknown, right: unknown): boolean {
   return JSON.stringify(sorted(left)) === JSON.stringify(sorted(right));

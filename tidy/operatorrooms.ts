@@ -27,7 +27,7 @@ export const OPERATOR_ROOMS: readonly Room[] = [
     // What decides in the operator. Pure: no client, file system, clock or randomness of its own.
     name: "operator, pure",
     files:
-      /^operator\/(compile\/|(accesssecret|conditions|inuse|kind|manifest|rollout)\.|\w+\/(deletion|plan|manifests|rotation|schedule)\.)/,
+      /^operator\/(compile\/|(accesssecret|conditions|inuse|kind|manifest|rollout)\.|\w+\/(deletion|plan|notices|manifests|rotation|schedule)\.)/,
     imports: [
       "crds/",
       "kms/options.ts",

@@ -25,7 +25,7 @@ import {
   type Verdict,
   yes,
 } from "../conditions.ts";
-import type { Notice, Plan } from "../kind.ts";
+import type { Plan } from "../kind.ts";
 import {
   appliedVerdict,
   isCompleteSweep,
@@ -35,11 +35,10 @@ import {
   rewrapOf,
   rewrapVerdict,
 } from "../rollout.ts";
+import { bucketNotices } from "./notices.ts";
 
 /** How long a store may be without a ready pod until a bucket says so. */
 const STORE_GRACE_MS = 30_000;
-/** How often to look whether a start takes too long. */
-const STARTING_AGAIN_MS = 15_000;
 /** How often the progress of a rewrap is written. */
 const PROGRESS_MS = 10_000;
 
@@ -107,10 +106,11 @@ export function planBucket(observed: ObservedBucket, now: Date): BucketPlan {
   const judgement = judge(observed, job);
   const conditions = conditionsOf("EncryptedBucket", status.conditions, judgement, generation, now);
   const next = statusOf(observed, job, conditions, generation, now);
+  const actions = observed.holder === undefined ? actionsOf(observed) : [];
   return {
-    actions: observed.holder === undefined ? actionsOf(observed) : [],
+    actions,
     status: next,
-    events: [...notices(status, next), ...readyNotices(status.conditions, conditions, "ready")],
+    events: [...bucketNotices(status, next, actions), ...readyNotices(status.conditions, conditions, "ready")],
     againAfterMs: againAfter(observed, job),
   };
 }
@@ -335,47 +335,9 @@ function accessStatus({ credentials, bucket, secretNames, holder }: ObservedBuck
   });
 }
 
-function notices(before: EncryptedBucketStatus, after: EncryptedBucketStatus): Notice[] {
-  const found = rotatedNotices(before, after);
-  const isDone = conditionOf(after.conditions, "RewrapComplete")?.reason === "RewrapDone";
-  // Times are whole seconds: two sweeps may end in one of them, and then the version tells them apart.
-  const isAnother =
-    before.rewrap?.completionTime !== after.rewrap?.completionTime ||
-    before.encryption?.provider !== after.encryption?.provider ||
-    before.encryption?.keyVersion !== after.encryption?.keyVersion;
-  // The first sweep of a bucket finds nothing to tell of.
-  if (isDone && before.rewrap !== undefined && isAnother) {
-    const by = `KmsProvider ${after.encryption?.provider}, version ${after.encryption?.keyVersion}`;
-    found.push({ type: "Normal", reason: "RewrapDone", message: `its keys are wrapped by ${by}` });
-  }
-  const is = conditionOf(after.conditions, "RewrapComplete");
-  const isNews = conditionOf(before.conditions, "RewrapComplete")?.reason !== is?.reason;
-  if (is?.reason === "RewrapFailed" && isNews) {
-    found.push({ type: "Warning", reason: "RewrapFailed", message: is.message });
-  }
-  return found;
-}
-
-/** When applications find the new pair: the status that says so is written once, and earlier passes may be repeated. */
-function rotatedNotices(
-  { access: before = [] }: EncryptedBucketStatus,
-  { access = [] }: EncryptedBucketStatus,
-): Notice[] {
-  const rotated = access.filter(({ name, credentialsGeneration }) => {
-    const given = before.find((one) => one.name === name);
-    return given !== undefined && given.credentialsGeneration < credentialsGeneration;
-  });
-  return rotated.map(({ name }) => ({
-    type: "Normal",
-    reason: "CredentialsRotated",
-    message: `new credentials for access entry ${name}`,
-  }));
-}
-
 function againAfter({ credentials, store }: ObservedBucket, job: JobState | undefined): number | undefined {
   if (credentials.actions.length > 0) return 0;
   // Nobody tells when the time is over in which a store may be without a ready pod.
-  if (store.kind === "found" && store.isStarting) return STARTING_AGAIN_MS;
   const graceMs = store.kind === "found" ? STORE_GRACE_MS - store.withoutReadyPodMs : 0;
   if (graceMs > 0 && graceMs < STORE_GRACE_MS) return graceMs;
   return job?.state === "running" ? PROGRESS_MS : undefined;

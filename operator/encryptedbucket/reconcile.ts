@@ -20,7 +20,7 @@ import {
   overlapMsOf,
   storeNameOf,
 } from "../compile/compile.ts";
-import { conditionOf, withCondition } from "../conditions.ts";
+import { blockedNotices, conditionOf, withCondition } from "../conditions.ts";
 import { type Controller, itemOf } from "../controller.ts";
 import type { Entries } from "../entries.ts";
 import type { Holders } from "../holders.ts";
@@ -261,7 +261,8 @@ function plan(observed: Observed, now: Date): Plan<Action, EncryptedBucketStatus
   const planned = planBucket(observed.planned, now);
   const deletion = planDeletion(observed.deletion, now);
   const generation = bucket.metadata.generation ?? 0;
-  const { conditions = [] } = planned.status;
+  const { conditions: judged = [] } = planned.status;
+  const conditions = withCondition(bucket.status.conditions, judged, deletion.blocked, generation, now);
   const waits = [planned.againAfterMs, deletion.againAfterMs].filter((ms) => ms !== undefined);
   return {
     actions: [
@@ -269,11 +270,8 @@ function plan(observed: Observed, now: Date): Plan<Action, EncryptedBucketStatus
       ...(observed.needsDefaultStore ? [{ kind: "makeDefaultStore" as const, observed }] : []),
       ...planned.actions.map((action) => ({ kind: "planned" as const, observed, action })),
     ],
-    status: {
-      ...planned.status,
-      conditions: withCondition(bucket.status.conditions, conditions, deletion.blocked, generation, now),
-    },
-    events: [...planned.events, ...deletion.events],
+    status: { ...planned.status, conditions },
+    events: [...planned.events, ...deletion.events, ...blockedNotices(bucket.status.conditions, conditions)],
     againAfterMs: waits.length === 0 ? undefined : Math.min(...waits),
   };
 }

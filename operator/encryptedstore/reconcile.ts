@@ -10,7 +10,7 @@ import type { Access } from "../access.ts";
 import type { AccessSurroundings } from "../accesssecret.ts";
 import type { Clock } from "../clock.ts";
 import { nextRevision, storeNameOf } from "../compile/compile.ts";
-import { no, type Verdict } from "../conditions.ts";
+import { blockedNotices, no, type Verdict } from "../conditions.ts";
 import { type Controller, itemOf } from "../controller.ts";
 import type { Entries } from "../entries.ts";
 import type { Holders } from "../holders.ts";
@@ -222,7 +222,7 @@ function plan(observed: Seen, now: Date): Plan<Action, EncryptedStoreStatus> {
   return {
     actions: [...actions, ...planned.actions.map((action) => ({ kind: "planned" as const, observed, action }))],
     status: { ...planned.status, conditions },
-    events: planned.events,
+    events: [...planned.events, ...blockedNotices(store.status.conditions, conditions)],
     // Nobody tells when another's object goes.
     againAfterMs: planned.againAfterMs ?? (objects.taken.length > 0 ? TAKEN_AGAIN_MS : undefined),
   };

@@ -9,6 +9,7 @@ import { openRingAdmin, openVaultAdmin } from "../../kms/open.ts";
 import { type KmsOptions, kmsKeyIdOf } from "../../kms/options.ts";
 import { createRing, RingChanged } from "../../kms/ring.ts";
 import type { Clock } from "../clock.ts";
+import { blockedNotices } from "../conditions.ts";
 import { type Controller, itemOf } from "../controller.ts";
 import { inUseFinalizers, withDeletionBlocked } from "../inuse.ts";
 import type { Notice, Plan, ResourceName } from "../kind.ts";
@@ -207,7 +208,7 @@ function plan({ planned, users, dueInMs, isLeaving }: Observed, now: Date): Plan
   return {
     actions: [...finalizers, ...actions.map((action) => ({ kind: "planned" as const, provider, action }))],
     status: { ...status, conditions },
-    events,
+    events: [...events, ...blockedNotices(provider.status.conditions, conditions)],
     againAfterMs: waits.length === 0 ? undefined : Math.min(...waits),
   };
 }
