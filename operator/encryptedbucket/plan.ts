@@ -39,6 +39,8 @@ import { bucketNotices } from "./notices.ts";
 
 /** How long a store may be without a ready pod until a bucket says so. */
 const STORE_GRACE_MS = 30_000;
+/** How often to look whether a start takes too long. */
+const STARTING_AGAIN_MS = 15_000;
 /** How often the progress of a rewrap is written. */
 const PROGRESS_MS = 10_000;
 
@@ -338,6 +340,7 @@ function accessStatus({ credentials, bucket, secretNames, holder }: ObservedBuck
 function againAfter({ credentials, store }: ObservedBucket, job: JobState | undefined): number | undefined {
   if (credentials.actions.length > 0) return 0;
   // Nobody tells when the time is over in which a store may be without a ready pod.
+  if (store.kind === "found" && store.isStarting) return STARTING_AGAIN_MS;
   const graceMs = store.kind === "found" ? STORE_GRACE_MS - store.withoutReadyPodMs : 0;
   if (graceMs > 0 && graceMs < STORE_GRACE_MS) return graceMs;
   return job?.state === "running" ? PROGRESS_MS : undefined;
