@@ -89,7 +89,8 @@ describe("a rotation", () => {
     const told = (await team.list("events")).filter(
       ({ regarding, reason }) => regarding.kind === "KmsProvider" && regarding.name === kind && reason === "KeyRotated",
     );
-    expect(told.map(({ note, series }) => [note, series])).toEqual([["rotated to version 2", undefined]]);
+    const backUp = kind === "local" ? `: back up Secret "${keyRingName(kind)}" again` : "";
+    expect(told.map(({ note, series }) => [note, series])).toEqual([[`rotated to version 2${backUp}`, undefined]]);
   });
 
   it("lets the version before be forbidden while clients go on", async () => {

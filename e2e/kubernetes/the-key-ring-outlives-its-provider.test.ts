@@ -138,4 +138,15 @@ describe("a key ring", () => {
     await expectReadable(credentials, ["first", "second", "third"]);
     await write(credentials, "fourth");
   });
+
+  it("without a backup is found in the configuration of a store that uses it", async () => {
+    await team.delete("secrets", RING);
+    await team.untilCondition("kmsproviders", "local", "Ready", "False", TOLD_MS);
+    await rm(join(folder, "ring.json"));
+    const [restore = "", find = ""] = await blocksBelow("Restore a ring that was lost");
+    await type(find);
+    await type(restore);
+    const credentials = await ready();
+    await expectReadable(credentials, ["first", "second", "third", "fourth"]);
+  });
 });

@@ -100,8 +100,9 @@ describe("planProvider()", () => {
       KeyUsable: "True KeyVerified",
       RotationCurrent: "True UpToDate",
     });
+    const { id } = key("1");
     expect(conditionOf(planned.status.conditions, "KeyUsable")?.message).toContain(
-      "Back up secrets/local-key-ring/ring.json",
+      `Back up secrets/local-key-ring/ring.json (key ring ${id}, version 1)`,
     );
     expect(planned.status).toMatchObject({ key: key("1"), usedBy: { buckets: 2 }, observedGeneration: 3 });
     expect(planned.events).toMatchObject([
@@ -287,7 +288,11 @@ describe("rotation", () => {
     expect(done.actions).toEqual([]);
     expect(done.status.rotation).toBeUndefined();
     expect(done.status.key).toEqual(key("2", { generation: 2, lastRotationTime: "2026-03-10T12:00:00Z" }));
-    expect(done.events).toContainEqual({ type: "Normal", reason: "KeyRotated", message: "rotated to version 2" });
+    expect(done.events).toContainEqual({
+      type: "Normal",
+      reason: "KeyRotated",
+      message: "rotated to version 2: back up secrets/local-key-ring/ring.json again",
+    });
     const rest = plan(provider(raised, done.status), { key: found("2") });
     expect(rest.actions).toEqual([]);
     expect(sameStatus(rest.status, done.status)).toBe(true);
@@ -332,13 +337,21 @@ describe("rotation", () => {
     expect(planned.status.rotation).toBeUndefined();
   });
 
+  test("asks for no backup after the rotation of a key that is elsewhere", () => {
+    const vault = { address: "https://vault", keyName: "k", auth: { tokenSecretRef: { name: "t", key: "token" } } };
+    const inVault = { ...raised, type: "Vault", vault } as const;
+    const { status } = plan(provider(inVault, { key: key("1") }));
+    const done = plan(provider(inVault, status), { key: found("2") });
+    expect(done.events).toContainEqual({ type: "Normal", reason: "KeyRotated", message: "rotated to version 2" });
+  });
+
   test("takes a version over that somebody else made", () => {
     const planned = plan(provider({}, { key: key("1") }), { key: found("2") });
     expect(planned.status.key).toEqual(key("2"));
     expect(planned.events).toContainEqual({
       type: "Normal",
       reason: "KeyRotated",
-      message: "version 2 is in use now",
+      message: "version 2 is in use now: back up secrets/local-key-ring/ring.json again",
     });
   });
 });

@@ -97,7 +97,7 @@ export function planProvider(observed: ObservedProvider, now: Date): ProviderPla
     status: next,
     events: [
       ...ringNotices(observed, standing),
-      ...(rotation?.events ?? []),
+      ...rotatedNotices(observed, rotation),
       ...rotationNotices(status.conditions, rotation),
       ...readyNotices(status.conditions, conditions, readyWords),
     ],
@@ -108,7 +108,7 @@ export function planProvider(observed: ObservedProvider, now: Date): ProviderPla
 interface Standing {
   readonly verdicts: readonly Verdict[];
   /** The key as it may be rotated and put into a configuration. */
-  readonly usable: { readonly id: string; readonly version: string } | undefined;
+  readonly usable: KeyKnown | undefined;
   /** What is ours to make before anything can be tried. */
   readonly make: "makeRing" | "makeLogin" | undefined;
   /** When to look again at what nobody tells of. */
@@ -117,7 +117,7 @@ interface Standing {
 }
 
 /** Whether the key that was found may go into a configuration: it is the one that the status names, and no older. */
-export function isSameKey(provider: KmsProvider, found: { readonly id: string; readonly version: string }): boolean {
+export function isSameKey(provider: KmsProvider, found: KeyKnown): boolean {
   const known = provider.status.key;
   if (known === undefined || provider.spec.type !== "Local") return true;
   return known.id === found.id && Number(found.version) >= Number(known.version);
@@ -168,15 +168,21 @@ function standing(verdicts: readonly Verdict[], more: Partial<Omit<Standing, "ve
   return { verdicts, usable: undefined, make: undefined, againAfterMs: undefined, isUsersMistake: false, ...more };
 }
 
-function lostMessage(ringPlace: string, known: { id: string; version: string }): string {
+/** Which key it is, and its newest version. */
+interface KeyKnown {
+  readonly id: string;
+  readonly version: string;
+}
+
+function lostMessage(ringPlace: string, known: KeyKnown): string {
   return `${ringPlace} has gone. ${restore(known)}`;
 }
 
-function restore(known: { id: string; version: string } | undefined): string {
+function restore(known: KeyKnown | undefined): string {
   return `Restore ${describe(known)} from your backup: no other is ever made in its place, since it could open nothing`;
 }
 
-function describe(key: { id: string; version: string } | undefined): string {
+function describe(key: KeyKnown | undefined): string {
   return key === undefined ? "no key ring" : `key ring ${key.id} with version ${key.version}`;
 }
 
@@ -184,7 +190,7 @@ function resolved(): Verdict {
   return yes("CredentialsResolved", "CredentialsFound", "All that the spec refers to is there");
 }
 
-function probeVerdicts({ provider, probe, ringPlace, endpoint }: ObservedProvider, key: { id: string }): Verdict[] {
+function probeVerdicts({ provider, probe, ringPlace, endpoint }: ObservedProvider, key: KeyKnown): Verdict[] {
   if (probe === undefined) return [];
   if (probe.outcome === "failed") return failureVerdicts(probe.code, probe.message, endpoint);
   const reachable = yes("Reachable", "ProbeSucceeded", "The KMS answers");
@@ -192,7 +198,7 @@ function probeVerdicts({ provider, probe, ringPlace, endpoint }: ObservedProvide
     return [reachable, no("KeyUsable", "ProbeMismatch", "The KMS gave back another key than it was given")];
   }
   const backUp = isOwnRing(provider)
-    ? `. Back up ${ringPlace} (key ring ${key.id}): without it nothing can be decrypted`
+    ? `. Back up ${ringPlace} (key ring ${key.id}, version ${key.version}): without it nothing can be decrypted`
     : "";
   return [reachable, yes("KeyUsable", "KeyVerified", `A key was wrapped and unwrapped${backUp}`)];
 }
@@ -234,7 +240,7 @@ function addressAdvice(endpoint: string | undefined): string {
   return endpoint === undefined ? "" : `: check its address, ${endpoint}, and the network between`;
 }
 
-function rotationOf(observed: ObservedProvider, found: { id: string; version: string }, now: Date): RotationPlan {
+function rotationOf(observed: ObservedProvider, found: KeyKnown, now: Date): RotationPlan {
   const { spec, status } = observed.provider;
   const ref = spec.local?.keySecretRef;
   const { keyGeneration, schedule, timeZone } = spec.keyRotation;
@@ -328,6 +334,13 @@ function ringNotices({ provider, ringPlace }: ObservedProvider, { usable }: Stan
   if (usable === undefined || provider.status.key !== undefined || !isOwnRing(provider)) return [];
   const message = `its key ring is ${ringPlace}: back it up, without it nothing can be decrypted`;
   return [{ type: "Normal", reason: "KeyRingCreated", message }];
+}
+
+/** A backup from before does not open what is wrapped from now on. */
+function rotatedNotices({ provider, ringPlace }: ObservedProvider, rotation: RotationPlan | undefined): Notice[] {
+  const events = rotation?.events ?? [];
+  if (!isOwnRing(provider)) return [...events];
+  return events.map((event) => ({ ...event, message: `${event.message}: back up ${ringPlace} again` }));
 }
 
 /** A rotation that cannot be, or failed, leaves the provider ready; it is told all the same. */
