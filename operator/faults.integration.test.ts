@@ -3,10 +3,16 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { ACCESS_KEYS } from "../crds/names.ts";
 import type { Fault } from "../e2e/cluster/faults.ts";
+import type { RunningOperator } from "../e2e/cluster/operator.ts";
 import { RESOURCES } from "./kube/resources.ts";
 import { eventually } from "./kube/world.ts";
 import { createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
 
+/** Programs take their time to start on a machine that does ten other things. */
+const BUSY_MS = 120_000;
+const TEST_MS = 4 * BUSY_MS;
+/** What is left at least of a lease whose leader is well. */
+const LEASE_LEFT_MS = 10_000;
 let world: OperatorWorld;
 
 afterEach(async () => {
@@ -17,10 +23,18 @@ afterEach(async () => {
 async function quickstart(): Promise<void> {
   await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
   await world.applyBucket("photos");
-  await world.untilReady(RESOURCES.encryptedBuckets, "photos", 45_000);
+  await world.untilReady(RESOURCES.encryptedBuckets, "photos", BUSY_MS);
 }
 
 const RAISED = { type: "Local", keyRotation: { keyGeneration: 1 } };
+
+function saidAtMs(operator: RunningOperator, message: string): number {
+  const line = operator
+    .printed()
+    .split("\n")
+    .find((one) => one.includes(`"${message}"`));
+  return Date.parse((JSON.parse(line ?? "{}") as { readonly time: string }).time);
+}
 
 async function untilRotated(): Promise<void> {
   await world.until(
@@ -28,7 +42,7 @@ async function untilRotated(): Promise<void> {
     "local",
     ({ status }) =>
       status.rotation === undefined && status.key?.generation === 1 && isTrue({ status } as never, "Ready"),
-    45_000,
+    BUSY_MS,
   );
 }
 
@@ -38,51 +52,61 @@ async function ringVersions(): Promise<number> {
 }
 
 describe("the operator", () => {
-  it("brings two resources to Ready while every fourth request fails, in turn in every way", async () => {
-    world = await createOperatorWorld("faults");
-    const faults: readonly Fault[] = [
-      { kind: "answer", status: 500 },
-      { kind: "cut" },
-      { kind: "answer", status: 429, retryAfterSeconds: 1 },
-      { kind: "lose" },
-      { kind: "answer", status: 409, reason: "Conflict" },
-      { kind: "delay", delayMs: 300 },
-      { kind: "answer", status: 503 },
-    ];
-    let asked = 0;
-    world.operator.proxy.fault(({ path }) => {
-      if (path.includes("/leases/")) return undefined;
-      asked += 1;
-      return asked % 4 === 0 ? faults[(asked / 4) % faults.length] : undefined;
-    });
-    await quickstart();
-    const token = (await world.secret("photos-app"))[ACCESS_KEYS.token] ?? "";
-    expect((await world.rest("PUT", "photos", "a", token, "a")).status).toBeLessThan(300);
-    await world.apply(RESOURCES.kmsProviders, "local", RAISED);
-    await untilRotated();
-    expect(await ringVersions()).toBe(2);
-  }, 180_000);
+  it(
+    "brings two resources to Ready while every fourth request fails, in turn in every way",
+    async () => {
+      world = await createOperatorWorld("faults");
+      const faults: readonly Fault[] = [
+        { kind: "answer", status: 500 },
+        { kind: "cut" },
+        { kind: "answer", status: 429, retryAfterSeconds: 1 },
+        { kind: "lose" },
+        { kind: "answer", status: 409, reason: "Conflict" },
+        { kind: "delay", delayMs: 300 },
+        { kind: "answer", status: 503 },
+      ];
+      let asked = 0;
+      world.operator.proxy.fault(({ path }) => {
+        if (path.includes("/leases/")) return undefined;
+        asked += 1;
+        return asked % 4 === 0 ? faults[(asked / 4) % faults.length] : undefined;
+      });
+      await quickstart();
+      const token = (await world.secret("photos-app"))[ACCESS_KEYS.token] ?? "";
+      expect((await world.rest("PUT", "photos", "a", token, "a")).status).toBeLessThan(300);
+      await world.apply(RESOURCES.kmsProviders, "local", RAISED);
+      await untilRotated();
+      expect(await ringVersions()).toBe(2);
+    },
+    TEST_MS,
+  );
 
-  it("hears of what happened while all its watches were cut, or had become too old", async () => {
-    world = await createOperatorWorld("watches");
-    await quickstart();
-    const { proxy } = world.operator;
-    expect(proxy.cutWatches()).toBeGreaterThan(8);
-    await world.applyBucket("second");
-    await world.untilReady(RESOURCES.encryptedBuckets, "second", 30_000);
-    const undo = proxy.fault(({ isWatch }) =>
-      isWatch ? { kind: "answer", status: 410, reason: "Expired" } : undefined,
-    );
-    proxy.cutWatches();
-    await world.applyBucket("third");
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    undo();
-    await world.untilReady(RESOURCES.encryptedBuckets, "third", 45_000);
-  }, 120_000);
+  it(
+    "hears of what happened while all its watches were cut, or had become too old",
+    async () => {
+      world = await createOperatorWorld("watches");
+      await quickstart();
+      const { proxy } = world.operator;
+      expect(proxy.cutWatches()).toBeGreaterThan(8);
+      await world.applyBucket("second");
+      await world.untilReady(RESOURCES.encryptedBuckets, "second", BUSY_MS);
+      const undo = proxy.fault(({ isWatch }) =>
+        isWatch ? { kind: "answer", status: 410, reason: "Expired" } : undefined,
+      );
+      proxy.cutWatches();
+      await world.applyBucket("third");
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      undo();
+      await world.untilReady(RESOURCES.encryptedBuckets, "third", BUSY_MS);
+    },
+    TEST_MS,
+  );
 
   const moments: Readonly<Record<string, (isRing: boolean, isProviderStatus: boolean) => Fault | undefined>> = {
     "between the intent and the call": (isRing) => (isRing ? { kind: "cut" } : undefined),
-    "when the call was made and its answer lost": (isRing) => (isRing ? { kind: "lose" } : undefined),
+    // Nor does it come to write what it found at its second try.
+    "when the call was made and its answer lost": (isRing, isStatus) =>
+      isRing ? { kind: "lose" } : isStatus ? { kind: "cut" } : undefined,
     "between the call and the status": (_, isStatus) => (isStatus ? { kind: "cut" } : undefined),
   };
 
@@ -114,37 +138,45 @@ describe("the operator", () => {
       expect(await ringVersions()).toBe(2);
       expect((await world.find(RESOURCES.kmsProviders, "local"))?.status.key?.version).toBe("2");
     },
-    120_000,
+    TEST_MS,
   );
 
-  it("gives the lease back when it is asked to end, so that another begins at once", async () => {
-    world = await createOperatorWorld("handover");
-    await quickstart();
-    const first = world.operator;
-    const next = await world.startAnother();
-    await eventually(
-      () => next.printed(),
-      (text) => text.includes("lease: following"),
-    );
-    const beganMs = performance.now();
-    expect(await first.stop()).toBe(0);
-    await world.applyBucket("second");
-    await world.untilReady(RESOURCES.encryptedBuckets, "second", 15_000);
-    expect(performance.now() - beganMs).toBeLessThan(10_000);
-  }, 120_000);
+  it(
+    "gives the lease back when it is asked to end, so that another begins at once",
+    async () => {
+      world = await createOperatorWorld("handover");
+      await quickstart();
+      const first = world.operator;
+      const next = await world.startAnother();
+      await eventually(
+        () => next.printed(),
+        (text) => text.includes("lease: following"),
+      );
+      expect(await first.stop()).toBe(0);
+      await world.applyBucket("second");
+      await world.untilReady(RESOURCES.encryptedBuckets, "second", BUSY_MS);
+      // One that is not given back lasts longer.
+      expect(saidAtMs(next, "lease: leading") - saidAtMs(first, "lease: released")).toBeLessThan(LEASE_LEFT_MS);
+    },
+    TEST_MS,
+  );
 
-  it("serves nobody's death: pods go on while no operator runs, and what happened meanwhile is found", async () => {
-    world = await createOperatorWorld("away");
-    await quickstart();
-    const token = (await world.secret("photos-app"))[ACCESS_KEYS.token] ?? "";
-    await world.operator.stop();
-    expect((await world.rest("PUT", "photos", "a", token, "a")).status).toBeLessThan(300);
-    await world.applyBucket("meanwhile");
-    await world.remove(RESOURCES.services, "coffer-default");
-    await world.startAnother();
-    await world.untilReady(RESOURCES.encryptedBuckets, "meanwhile", 45_000);
-    await world.until(RESOURCES.services, "coffer-default", () => true);
-    expect(await (await world.rest("GET", "photos", "a", token)).text()).toBe("a");
-    expect((await world.secret("photos-app"))[ACCESS_KEYS.token]).toBe(token);
-  }, 120_000);
+  it(
+    "serves nobody's death: pods go on while no operator runs, and what happened meanwhile is found",
+    async () => {
+      world = await createOperatorWorld("away");
+      await quickstart();
+      const token = (await world.secret("photos-app"))[ACCESS_KEYS.token] ?? "";
+      await world.operator.stop();
+      expect((await world.rest("PUT", "photos", "a", token, "a")).status).toBeLessThan(300);
+      await world.applyBucket("meanwhile");
+      await world.remove(RESOURCES.services, "coffer-default");
+      await world.startAnother();
+      await world.untilReady(RESOURCES.encryptedBuckets, "meanwhile", BUSY_MS);
+      await world.until(RESOURCES.services, "coffer-default", () => true);
+      expect(await (await world.rest("GET", "photos", "a", token)).text()).toBe("a");
+      expect((await world.secret("photos-app"))[ACCESS_KEYS.token]).toBe(token);
+    },
+    TEST_MS,
+  );
 });
