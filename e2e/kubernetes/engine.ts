@@ -64,7 +64,7 @@ async function withOwnEngine<Result>(
     await sandbox.run(["bash", "-ec", "mount --make-rshared /; mount -t tmpfs tmpfs /run"]);
     const socket = join(folder, "docker.sock");
     sandbox.start("dockerd", ["dockerd", ...daemonFlags(store, socket, cgroup)]);
-    const docker = client("/usr/bin/docker", { DOCKER_HOST: `unix://${socket}`, DOCKER_BUILDKIT: "0" });
+    const docker = client("docker", { DOCKER_HOST: `unix://${socket}`, DOCKER_BUILDKIT: "0" });
     let version = "";
     await waitFor("the Docker engine", START_MS, async () => {
       await sandbox.mustRun();

@@ -19,6 +19,8 @@ export async function prepareNodePackages(say: (line: string) => void): Promise<
 
 /** What builds an image where no engine runs. The shell and its tools go into the image. */
 export async function prepareImagePackages(say: (line: string) => void): Promise<void> {
-  const packages = { "/usr/bin/docker": "docker.io", dockerd: "docker.io", "/bin/busybox": "busybox-static" };
-  await preparePackages(packages, "The tests that build the image", say);
+  const neededFor = "The tests that build the image";
+  await preparePackages({ dockerd: "docker.io", "/bin/busybox": "busybox-static" }, neededFor, say);
+  // Older releases have it in the package of the engine.
+  await preparePackages({ docker: "docker-cli" }, neededFor, say);
 }

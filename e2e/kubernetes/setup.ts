@@ -14,7 +14,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const { cluster, image, stop } = await bringCluster(say);
   say(`${cluster.what}.`);
   try {
-    const { helm, readyMs } = await installChart(cluster, image, say);
+    const { helm, readyMs, uninstall } = await installChart(cluster, image, say);
     say(`The operator was ready ${(readyMs / 1000).toFixed(1)} s after helm install.`);
     const name = `${image.repository}:${image.tag}`;
     const more = { helm, operatorNamespace: OPERATOR_NAMESPACE, image: name, installMs: readyMs };
@@ -26,6 +26,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     return async () => {
       await recorder.stop();
       await rm(folder, { recursive: true, force: true });
+      // Others end with all that is in them, or are to stay as they are.
+      if (cluster.kind === "given") await uninstall();
       await stop();
     };
   } catch (error) {
