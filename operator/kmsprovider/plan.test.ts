@@ -163,6 +163,16 @@ describe("planProvider()", () => {
       "False ConnectionFailed",
       /^No answer \(ENOTFOUND\): check its address, https:\/\/vault, and the network between$/,
     ],
+    "a KMS that refuses the login, where another worked before": [
+      { probe: { outcome: "failed", code: "credentials", message: "Refused" }, failures: 3 },
+      "False LoginFailed",
+      /^Refused: check what spec.vault.auth names\. Pods go on with what they have, for as long as that is good$/,
+    ],
+    "a KMS whose certificate is not trusted": [
+      { probe: { outcome: "failed", code: "tls", message: "No trust" }, failures: 3 },
+      "False TLSFailed",
+      /^No trust: check caBundleRef and tlsServerName\. Pods go on with what they have/,
+    ],
     "a sealed KMS": [
       { probe: { outcome: "failed", code: "sealed", message: "Sealed" }, failures: 3 },
       "False Sealed",

@@ -151,7 +151,7 @@ function judgeKey(observed: ObservedProvider): Standing {
       return standing([resolved(), no("KeyUsable", "KeyRingInvalid", message)], { isUsersMistake: true });
     }
     case "failed":
-      return standing(failureVerdicts(key.code, key.message, observed.endpoint));
+      return standing(failureVerdicts(observed, key.code, key.message));
     case "absent":
       if (known === undefined) return standing([resolved()], { make: "makeRing", againAfterMs: 0 });
       return standing([resolved(), no("KeyUsable", "KeyRingLost", lostMessage(ringPlace, known))]);
@@ -190,9 +190,10 @@ function resolved(): Verdict {
   return yes("CredentialsResolved", "CredentialsFound", "All that the spec refers to is there");
 }
 
-function probeVerdicts({ provider, probe, ringPlace, endpoint }: ObservedProvider, key: KeyKnown): Verdict[] {
+function probeVerdicts(observed: ObservedProvider, key: KeyKnown): Verdict[] {
+  const { provider, probe, ringPlace } = observed;
   if (probe === undefined) return [];
-  if (probe.outcome === "failed") return failureVerdicts(probe.code, probe.message, endpoint);
+  if (probe.outcome === "failed") return failureVerdicts(observed, probe.code, probe.message);
   const reachable = yes("Reachable", "ProbeSucceeded", "The KMS answers");
   if (probe.outcome === "different") {
     return [reachable, no("KeyUsable", "ProbeMismatch", "The KMS gave back another key than it was given")];
@@ -208,15 +209,17 @@ function isOwnRing({ spec }: KmsProvider): boolean {
 }
 
 /** What a KMS could not do, as the condition that a person looks at. */
-function failureVerdicts(code: KmsCode, message: string, endpoint: string | undefined): Verdict[] {
+function failureVerdicts({ provider, endpoint }: ObservedProvider, code: KmsCode, message: string): Verdict[] {
   const reachable = yes("Reachable", "ProbeSucceeded", "The KMS answers");
   switch (code) {
     case "credentials":
-      return [no("CredentialsResolved", "LoginFailed", message)];
+      return [
+        no("CredentialsResolved", "LoginFailed", `${message}: check what spec.vault.auth names${goesOn(provider)}`),
+      ];
     case "unreachable":
       return [no("Reachable", "ConnectionFailed", `${message}${addressAdvice(endpoint)}`)];
     case "tls":
-      return [no("Reachable", "TLSFailed", message)];
+      return [no("Reachable", "TLSFailed", `${message}: check caBundleRef and tlsServerName${goesOn(provider)}`)];
     case "sealed":
       return [no("Reachable", "Sealed", message)];
     case "throttled":
@@ -234,6 +237,11 @@ function failureVerdicts(code: KmsCode, message: string, endpoint: string | unde
     case "unsupported":
       return [no("ConfigurationValid", "TypeNotSupported", message)];
   }
+}
+
+/** Nothing that does not work takes the place of what did. */
+function goesOn({ status }: KmsProvider): string {
+  return status.key === undefined ? "" : ". Pods go on with what they have, for as long as that is good";
 }
 
 function addressAdvice(endpoint: string | undefined): string {
