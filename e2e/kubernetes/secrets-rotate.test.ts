@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { bucketUnder } from "./manifests.ts";
 import { conditionOf } from "./objects.ts";
+import { operatorLogs } from "./operatorpods.ts";
 import { adminAnswer, markOf, STORE_POD } from "./storepods.ts";
 import { createTeam, type Team } from "./team.ts";
 import { type Authority, createAuthority, TlsFront } from "./tlsfront.ts";
@@ -21,6 +22,8 @@ const USES = 1000;
 let vault: Vault;
 let team: Team;
 let front: TlsFront;
+/** All that opened a door, or tried to. */
+const used = new Set<string>();
 const authorities: Record<"first" | "second" | "stranger", Authority> = {} as never;
 
 beforeAll(async () => {
@@ -54,6 +57,7 @@ afterAll(async () => {
 });
 
 function secret(name: string, value: string): object {
+  used.add(value);
   return { apiVersion: "v1", kind: "Secret", metadata: { name }, stringData: { value } };
 }
 
@@ -245,6 +249,18 @@ describe("a store whose keys are in a Vault", () => {
       await team.apply(secret("token", value));
       await team.untilReady("kmsproviders", "token", READY_MS);
     });
+  });
+
+  it("has told none of these secrets to anybody", async () => {
+    const statuses = await Promise.all((["kmsproviders", "encryptedbuckets"] as const).map((kind) => team.list(kind)));
+    const told = [
+      await operatorLogs(),
+      await team.logs(STORE_POD),
+      JSON.stringify([statuses, await team.list("events")]),
+    ];
+    const found = [...used].filter((value) => told.some((text) => text.includes(value)));
+    expect(used.size).toBeGreaterThan(5);
+    expect(found).toEqual([]);
   });
 
   it("has been restarted for none of that", async () => {
