@@ -2,16 +2,16 @@
 // is encrypted and is its own; a bucket of an EncryptedBucket beside it is out of its reach.
 
 import { join } from "node:path";
-import { GetObjectCommand, ListBucketsCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { GetObjectCommand, ListBucketsCommand, PutObjectCommand, S3ServiceException } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { API_VERSION, DEFAULT_STORE } from "../../crds/names.ts";
 import { s3Client } from "../clients.ts";
-import { ROOT } from "../harness.ts";
-import { filesWith, formsOf } from "../search.ts";
+import { type Credentials, ROOT, waitFor } from "../harness.ts";
+import { formsOf } from "../search.ts";
 import { applicationPod, installApplication } from "./application.ts";
-import { conditionOf } from "./objects.ts";
+import { conditionOf, type KubeObject } from "./objects.ts";
 import { createTeam, type Team } from "./team.ts";
-import { volumeOf } from "./volumes.ts";
+import { volumeFilesWith } from "./volumes.ts";
 
 const READY_MS = 120_000;
 const SOON_MS = 60_000;
@@ -73,6 +73,20 @@ const REMOVE = script(`
   out.gone = await refusal(new sdk.ListObjectsV2Command({ Bucket: "reports" }));
 `);
 
+/** Their names, or the refusal. */
+async function listBuckets(credentials: Credentials): Promise<string> {
+  const s3 = s3Client(credentials);
+  try {
+    const { Buckets = [] } = await s3.send(new ListBucketsCommand({}));
+    return Buckets.map(({ Name }) => Name).join();
+  } catch (error) {
+    if (!(error instanceof S3ServiceException)) throw error;
+    return error.name;
+  } finally {
+    s3.destroy();
+  }
+}
+
 describe("a store whose users make their buckets", () => {
   let team: Team;
   let run: (lines: string) => Promise<string>;
@@ -106,27 +120,23 @@ describe("a store whose users make their buckets", () => {
   });
 
   it("encrypts what lies in such a bucket", async () => {
-    const volume = await volumeOf(team, DEFAULT_STORE);
-    expect((await filesWith(volume, formsOf(SECRET_TEXT))).found).toEqual([]);
-    expect((await filesWith(volume, formsOf("2026/a.txt"))).found).not.toEqual([]);
+    const holding = async (text: string) => (await volumeFilesWith(team, DEFAULT_STORE, formsOf(text))).found;
+    expect(await holding(SECRET_TEXT)).toEqual([]);
+    expect(await holding("2026/a.txt")).not.toEqual([]);
   });
 
   it("shows the bucket to its other credentials, and to no others", async () => {
     const ways = { "default-backups": true, "photos-app": false };
     for (const [secret, isLetIn] of Object.entries(ways)) {
-      const s3 = s3Client(await team.credentials(secret));
+      const credentials = await team.credentials(secret);
+      const s3 = s3Client(credentials);
       const got = await s3.send(new GetObjectCommand({ Bucket: "reports", Key: "2026/a.txt" })).then(
         ({ Body }) => Body?.transformToString(),
         (error: Error) => error.name,
       );
-      const { Buckets = [] } = await s3.send(new ListBucketsCommand({}));
-      const names = Buckets.map(({ Name }) => Name);
       s3.destroy();
-      expect({ secret, got, names }).toEqual({
-        secret,
-        got: isLetIn ? SECRET_TEXT : "AccessDenied",
-        names: [isLetIn ? "reports" : "photos"],
-      });
+      expect({ secret, got }).toEqual({ secret, got: isLetIn ? SECRET_TEXT : "AccessDenied" });
+      expect(await listBuckets(credentials)).toBe(isLetIn ? "reports" : "photos");
     }
   });
 
@@ -164,6 +174,19 @@ describe("a store whose users make their buckets", () => {
     );
     expect(conditionOf(provider, "DeletionBlocked")).toMatchObject({ status: "True", reason: "InUse" });
     expect(conditionOf(provider, "DeletionBlocked")?.message).toContain(`"${DEFAULT_STORE}"`);
+    await waitFor("the Event about it", SOON_MS, async () =>
+      (await team.list("events")).some(({ type, reason }) => type === "Warning" && reason === "InUse"),
+    );
+  });
+
+  it("makes new credentials when their Secret is deleted, and ends the old ones", async () => {
+    const old = await team.credentials("default-backups");
+    await team.delete("secrets", "default-backups");
+    await waitFor("the end of the old ones", SOON_MS, async () => (await listBuckets(old)) === "InvalidAccessKeyId");
+    const isThere = (secret: KubeObject | undefined) => secret !== undefined;
+    await team.until("secrets", "default-backups", "to be there again", isThere, SOON_MS);
+    const now = await team.credentials("default-backups");
+    await waitFor("the new ones to be served", SOON_MS, async () => (await listBuckets(now)) === "reports");
   });
 
   it("lets a pod remove a bucket that is empty", async () => {

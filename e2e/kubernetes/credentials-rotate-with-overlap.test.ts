@@ -147,4 +147,17 @@ describe("credentials of a bucket", () => {
     expect(after?.metadata.resourceVersion).toBe(before?.metadata.resourceVersion);
     expect(await isServed(newest())).toBe("yes");
   });
+
+  it("are told of by Events, in words", async () => {
+    const told = new Set<string>();
+    const wanted = [
+      "CredentialsRotated: new credentials for access entry app",
+      "CredentialsRotated: new credentials for access entry app: its Secret was gone, so the old ones have ended",
+      "CredentialsEnded: access entry reports has gone: its credentials end",
+    ];
+    await waitFor("what is told", SOON_MS, async () => {
+      for (const { reason, note } of await team.list("events")) told.add(`${reason}: ${note}`);
+      return wanted.every((one) => told.has(one));
+    });
+  });
 });

@@ -19,11 +19,11 @@ import { API_VERSION, DEFAULT_STORE, keyRingName, RING_KEY } from "../../crds/na
 import { MIB } from "../bodies.ts";
 import { restObject, s3Client } from "../clients.ts";
 import type { Credentials } from "../harness.ts";
-import { filesWith, formsOf, includesAny } from "../search.ts";
+import { formsOf, includesAny } from "../search.ts";
 import type { KubeObject } from "./objects.ts";
 import { isReady, operatorLogs } from "./operatorpods.ts";
 import { createTeam, type Team } from "./team.ts";
-import { askAdmin, podOf, volumeOf } from "./volumes.ts";
+import { askAdmin, podOf, volumeFilesWith } from "./volumes.ts";
 
 const READY_MS = 120_000;
 
@@ -153,12 +153,11 @@ describe("what is stored in a cluster", () => {
   it("is on the volume, under names that can be read and with nothing else of it", async () => {
     for (const moment of ["while it is served", "after its pod was ended"]) {
       if (moment !== "while it is served") await endPod();
-      const volume = await volumeOf(team, DEFAULT_STORE);
-      const { found, files } = await filesWith(volume, FORMS);
+      const { found, files } = await volumeFilesWith(team, DEFAULT_STORE, FORMS);
       expect({ moment, found }).toEqual({ moment, found: [] });
       // The bodies are files, and the search sees what there is to be seen.
       expect(files).toBeGreaterThan(10);
-      expect((await filesWith(volume, formsOf(NAME))).found).not.toEqual([]);
+      expect((await volumeFilesWith(team, DEFAULT_STORE, formsOf(NAME))).found).not.toEqual([]);
     }
   });
 
@@ -171,7 +170,7 @@ describe("what is stored in a cluster", () => {
     for (const { credentials } of buckets.values()) {
       forms.push(...formsOf(credentials.secretAccessKey), ...formsOf(credentials.token));
     }
-    expect((await filesWith(await volumeOf(team, DEFAULT_STORE), forms)).found).toEqual([]);
+    expect((await volumeFilesWith(team, DEFAULT_STORE, forms)).found).toEqual([]);
   });
 
   it("is in nothing that the pods print, show or tell the API server", async () => {

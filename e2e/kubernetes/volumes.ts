@@ -1,30 +1,39 @@
 // What lies on a store's volume: its folder where this machine has it, else a copy of all its files.
 
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PORTS, storeObjectName } from "../../crds/names.ts";
+import { filesWith } from "../search.ts";
 import { getObject, sharedCluster } from "./cluster.ts";
 import type { Team } from "./team.ts";
 
 const DATA = "/data";
 
-/** The path of a folder with all files of the volume of a store, as they are now. */
-export async function volumeOf(team: Team, store: string): Promise<string> {
+/** The files of a store's volume that hold one of the forms, by their names too, and how many files there are. */
+export async function volumeFilesWith(
+  team: Team,
+  store: string,
+  forms: readonly Buffer[],
+): Promise<{ readonly found: readonly string[]; readonly files: number }> {
   const claim = await team.get("persistentvolumeclaims", storeObjectName(store));
   const name = claim?.spec?.volumeName as string | undefined;
   if (name === undefined) throw new Error(`The store ${store} has no volume`);
   const { volumes } = sharedCluster();
-  if (volumes === undefined) return await copied(team, store);
+  if (volumes === undefined) return await copiedFilesWith(team, store, forms);
   const path = (await getObject("persistentvolumes", undefined, name))?.spec?.local?.path as string | undefined;
   if (path === undefined || !path.startsWith(volumes)) throw new Error(`The volume ${name} is not in ${volumes}`);
-  return path;
+  return await filesWith(path, forms);
 }
 
-async function copied(team: Team, store: string): Promise<string> {
+async function copiedFilesWith(team: Team, store: string, forms: readonly Buffer[]) {
   const folder = await mkdtemp(join(tmpdir(), "coffer-volume-"));
-  await team.kubectl(["cp", `${podOf(store)}:${DATA}`, folder]);
-  return folder;
+  try {
+    await team.kubectl(["cp", `${podOf(store)}:${DATA}`, folder]);
+    return await filesWith(folder, forms);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 export function podOf(store: string): string {
