@@ -161,7 +161,7 @@ describe("planProvider()", () => {
         endpoint: "https://vault",
       },
       "False ConnectionFailed",
-      /^No answer \(ENOTFOUND\): check its address, https:\/\/vault, and the network between$/,
+      /^No answer \(ENOTFOUND\): check its address, https:\/\/vault, and the network between\. Pods serve on with the keys that they have in memory, each for as long as cache.ttl \(5m\)$/,
     ],
     "a KMS that refuses the login, where another worked before": [
       { probe: { outcome: "failed", code: "credentials", message: "Refused" }, failures: 3 },

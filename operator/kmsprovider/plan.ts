@@ -217,11 +217,11 @@ function failureVerdicts({ provider, endpoint }: ObservedProvider, code: KmsCode
         no("CredentialsResolved", "LoginFailed", `${message}: check what spec.vault.auth names${goesOn(provider)}`),
       ];
     case "unreachable":
-      return [no("Reachable", "ConnectionFailed", `${message}${addressAdvice(endpoint)}`)];
+      return [no("Reachable", "ConnectionFailed", `${message}${addressAdvice(endpoint)}${servesOn(provider)}`)];
     case "tls":
       return [no("Reachable", "TLSFailed", `${message}: check caBundleRef and tlsServerName${goesOn(provider)}`)];
     case "sealed":
-      return [no("Reachable", "Sealed", message)];
+      return [no("Reachable", "Sealed", `${message}${servesOn(provider)}`)];
     case "throttled":
       return [no("Reachable", "Throttled", message)];
     case "circuit-open":
@@ -242,6 +242,12 @@ function failureVerdicts({ provider, endpoint }: ObservedProvider, code: KmsCode
 /** Nothing that does not work takes the place of what did. */
 function goesOn({ status }: KmsProvider): string {
   return status.key === undefined ? "" : ". Pods go on with what they have, for as long as that is good";
+}
+
+/** What an outage means for whoever reads and writes meanwhile. */
+function servesOn({ spec, status }: KmsProvider): string {
+  if (status.key === undefined) return "";
+  return `. Pods serve on with the keys that they have in memory, each for as long as cache.ttl (${spec.cache.ttl})`;
 }
 
 function addressAdvice(endpoint: string | undefined): string {
