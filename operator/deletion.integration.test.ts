@@ -20,7 +20,7 @@ afterAll(async () => {
 
 async function bucketWithObject(name: string, spec: object = {}): Promise<string> {
   await world.applyBucket(name, spec);
-  await world.untilReady(RESOURCES.encryptedBuckets, name, 30_000);
+  await world.untilReady(RESOURCES.encryptedBuckets, name, 55_000);
   const token = (await world.secret(`${name}-app`))[ACCESS_KEYS.token] ?? "";
   const bucketName = (await world.find(RESOURCES.encryptedBuckets, name))?.status.bucketName ?? name;
   expect((await world.rest("PUT", bucketName, "a", token, "a")).status).toBeLessThan(300);
