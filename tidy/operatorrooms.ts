@@ -114,7 +114,7 @@ export const OPERATOR_ROOMS: readonly Room[] = [
     // What the kinds of a cluster have in common, and who looks again when something has changed.
     name: "operator/",
     files:
-      /^operator\/(access|config|controller|counting|entries|health|holders|log|materials|pendings|storeconfigs|storefacts|storepods|tokens|watches)\./,
+      /^operator\/(access|config|controller|counting|entries|health|holders|log|materials|pendings|replacing|storeconfigs|storefacts|storepods|tokens|watches)\./,
     imports: [
       "crds/",
       "kms/options.ts",
