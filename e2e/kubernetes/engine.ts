@@ -2,9 +2,10 @@
 // its own. Its network is this machine's, so that a build reaches whatever this machine reaches.
 
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { waitFor } from "../harness.ts";
 import { removeCgroup } from "./cgroups.ts";
@@ -56,14 +57,15 @@ async function withOwnEngine<Result>(
     throw new Error("No Docker engine answers, and none can be started: that needs root on Linux. Start one.");
   }
   await prepareImagePackages(say);
-  // A short path: its socket's is limited to 108 characters.
-  const folder = await mkdtemp(join(tmpdir(), "coffer-docker-"));
-  const cgroup = `coffer-build-${process.pid}`;
+  // One name for one store, so that what a killed run left is found; a short path: its socket's is limited to 108 letters.
+  const name = `coffer-docker-${createHash("sha256").update(store).digest("hex").slice(0, 8)}`;
+  const folder = join(tmpdir(), name);
+  await clear(folder);
   const sandbox = await Sandbox.create({ folder, ownNetwork: false, stays: false });
   try {
     await sandbox.run(["bash", "-ec", "mount --make-rshared /; mount -t tmpfs tmpfs /run"]);
     const socket = join(folder, "docker.sock");
-    sandbox.start("dockerd", ["dockerd", ...daemonFlags(store, socket, cgroup)]);
+    sandbox.start("dockerd", ["dockerd", ...daemonFlags(store, socket, name)]);
     const docker = client("docker", { DOCKER_HOST: `unix://${socket}`, DOCKER_BUILDKIT: "0" });
     let version = "";
     await waitFor("the Docker engine", START_MS, async () => {
@@ -77,9 +79,13 @@ async function withOwnEngine<Result>(
     throw new Error(`${errorsOf(error)}\nThe engine said last:\n${log}`, { cause: error });
   } finally {
     await sandbox.close();
-    await removeCgroup(cgroup);
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    await clear(folder);
   }
+}
+
+async function clear(folder: string): Promise<void> {
+  await removeCgroup(basename(folder));
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** It leaves the network of this machine as it is: no bridge, no rules. */
