@@ -83,7 +83,12 @@ const pod = Type.Object(
         most: 8,
       }),
     ),
-    resources: Type.Optional(withDescription(resources, "What the container asks for and may use, as in a Pod.")),
+    resources: Type.Optional(
+      withDescription(
+        resources,
+        "What the container asks for and may use, as in a Pod; absent, it asks for 100m and 256Mi.",
+      ),
+    ),
     nodeSelector: Type.Optional(withDescription(nodeSelector, "Labels of nodes that it may run on, as in a Pod.")),
     tolerations: Type.Optional(withDescription(tolerations, "Taints that it does not mind, as in a Pod.")),
     affinity: Type.Optional(withDescription(affinity, "Where it may and should run, as in a Pod.")),

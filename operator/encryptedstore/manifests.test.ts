@@ -92,6 +92,18 @@ describe("storeObjects()", () => {
     expect(spec.containers[0]).toMatchObject({ image: "mine:2" });
   });
 
+  it("asks for some processor and memory, unless the spec says how much", () => {
+    const resourcesOf = (pod: object) => {
+      const { template } = specOf(storeObjects(store({ pod }), AROUND), "statefulSet") as unknown as {
+        readonly template: { readonly spec: { readonly containers: readonly [{ readonly resources: object }] } };
+      };
+      return template.spec.containers[0].resources;
+    };
+    expect(resourcesOf({})).toEqual({ requests: { cpu: "100m", memory: "256Mi" } });
+    const limits = { memory: "2Gi" };
+    expect(resourcesOf({ resources: { limits } })).toEqual({ limits });
+  });
+
   it("is reached by the name of its Service", () => {
     expect(storeUrls({ namespace: "team", name: "default" })).toEqual({
       s3: "http://coffer-default.team.svc:9000",

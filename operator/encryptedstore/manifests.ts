@@ -228,6 +228,9 @@ function podSpec(store: EncryptedStore, around: StoreSurroundings) {
   };
 }
 
+/** Where the spec says nothing: a pod that asks for nothing starves first on a crowded node, and is ended first. */
+const RESOURCES = { requests: { cpu: "100m", memory: "256Mi" } };
+
 function container({ spec: { pod = {} } }: EncryptedStore, { image }: StoreSurroundings) {
   const asks = (path: string) => ({ httpGet: { path, port: "admin" } });
   return {
@@ -243,9 +246,15 @@ function container({ spec: { pod = {} } }: EncryptedStore, { image }: StoreSurro
       { name: "rest", containerPort: PORTS.rest, protocol: "TCP" },
       { name: "admin", containerPort: PORTS.admin, protocol: "TCP" },
     ],
-    ...(pod.resources === undefined ? {} : { resources: pod.resources }),
+    resources: pod.resources ?? RESOURCES,
     // A volume that was not closed in peace is looked through first.
-    startupProbe: { ...asks("/healthz"), periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 600 },
+    startupProbe: {
+      ...asks("/healthz"),
+      initialDelaySeconds: 1,
+      periodSeconds: 1,
+      timeoutSeconds: 2,
+      failureThreshold: 600,
+    },
     livenessProbe: { ...asks("/healthz"), periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 },
     readinessProbe: { ...asks("/readyz"), periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 2 },
     lifecycle: { preStop: { sleep: { seconds: LINGER_SECONDS } } },
