@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { keyRingName, RING_KEY } from "../../crds/names.ts";
 import { Gate, type Moment } from "./gate.ts";
-import { leader, untilAnotherLeads } from "./leading.ts";
+import { leaderOfTwo, untilAnotherLeads } from "./leading.ts";
 import { localProvider } from "./manifests.ts";
 import { conditionOf, type KubeObject } from "./objects.ts";
 import { scaleOperator } from "./operatorpods.ts";
@@ -83,7 +83,7 @@ describe("a leader that dies while it rotates", () => {
   }
 
   async function killLeader(): Promise<void> {
-    const { metadata } = await leader();
+    const { metadata } = await leaderOfTwo();
     await signals.send("KILL", metadata.namespace ?? "", metadata.name);
     await untilAnotherLeads(metadata.name);
   }
