@@ -1,13 +1,13 @@
 // Brings the cluster of a test run, and says which one it is:
-//   COFFER_E2E_KUBECONFIG=FILE   the cluster that this file leads to, with the image that COFFER_E2E_IMAGE names
-//   COFFER_E2E_KEEP=NAME         a cluster of one node that stays, and is found again by the next run with this name; with
-//                                COFFER_E2E_IMAGE=localhost/coffer:TAG as well that image of it runs, and none is built
-//   neither                      a new one: by kind where a Docker engine can pull its node image, else one of one node
-// KUBECONFIG itself is not looked at: it may lead to where people work.
+//   COFFER_E2E_KEEP=NAME    a cluster of one node that stays, and is found again by the next run with this name; with
+//                           COFFER_E2E_IMAGE=localhost/coffer:TAG as well that image of it runs, and none is built
+//   KUBECONFIG=FILE         the cluster that this file leads to, if COFFER_E2E_IMAGE=REPOSITORY:TAG says which image its
+//                           nodes have or can pull: KUBECONFIG alone may lead to where people work, and is not used
+//   neither                 a new one: by kind where a Docker engine can pull its node image, else one of one node
 
 import { prepareKubernetes } from "../cluster/binaries.ts";
 import type { Brought, Cluster } from "./brought.ts";
-import { bringGiven, givenImage } from "./given.ts";
+import { bringGiven, givenCluster, givenImage } from "./given.ts";
 import { type Image, prepareImage } from "./image.ts";
 import { createKind, prepareKind, whyNoKind } from "./kind.ts";
 import { HOST_NAME } from "./nodeprograms.ts";
@@ -15,10 +15,10 @@ import { findOneNode, loadImage, type OneNode, startOneNode, stopOneNode, whyNoO
 import { prepareNodePackages } from "./packages.ts";
 
 export async function bringCluster(say: (line: string) => void): Promise<Brought> {
-  const given = process.env["COFFER_E2E_KUBECONFIG"] ?? "";
-  if (given !== "") return await bringGiven(given, say);
   const kept = process.env["COFFER_E2E_KEEP"] ?? "";
   if (kept !== "") return await bringOneNode(kept, say);
+  const given = givenCluster();
+  if (given !== undefined) return await bringGiven(given, say);
   const why = await whyNoKind();
   if (why === undefined) return await createKind(say);
   say(`No cluster by kind: ${why}.`);
@@ -27,7 +27,7 @@ export async function bringCluster(say: (line: string) => void): Promise<Brought
 
 /** Before any test: what it takes long to install or to build. What the cluster is made of, for people. */
 export async function prepareCluster(say: (line: string) => void): Promise<string> {
-  if ((process.env["COFFER_E2E_KUBECONFIG"] ?? "") !== "") return "somebody else's, by COFFER_E2E_KUBECONFIG";
+  if (givenCluster() !== undefined) return "somebody else's, by KUBECONFIG and COFFER_E2E_IMAGE";
   const whyNoDocker = await whyNoKind();
   const whyNot = whyNoOneNode();
   if (whyNoDocker !== undefined && whyNot !== undefined) throw new Error(`${whyNot} For one by kind: ${whyNoDocker}.`);

@@ -12,20 +12,27 @@ const run = promisify(execFile);
 const ACCOUNT = "coffer-e2e";
 const TOKEN_DURATION = "12h";
 
-export async function bringGiven(kubeconfig: string, say: (line: string) => void): Promise<Brought> {
+export interface Given {
+  readonly kubeconfig: string;
+  readonly image: BroughtImage;
+}
+
+/** Undefined: no cluster is given. */
+export function givenCluster(): Given | undefined {
+  const kubeconfig = process.env["KUBECONFIG"] ?? "";
+  const isKept = (process.env["COFFER_E2E_KEEP"] ?? "") !== "";
   const image = givenImage();
-  if (image === undefined) {
-    throw new Error(
-      "COFFER_E2E_KUBECONFIG is set, so COFFER_E2E_IMAGE must be too: REPOSITORY:TAG of an image that the nodes of that cluster have or can pull",
-    );
-  }
+  return kubeconfig === "" || isKept || image === undefined ? undefined : { kubeconfig, image };
+}
+
+export async function bringGiven({ kubeconfig, image }: Given, say: (line: string) => void): Promise<Brought> {
   const kubectl = await prepareKubectl(say);
   const access = await accessBy(kubectl, kubeconfig);
   return {
     cluster: {
       ...access,
       kind: "given",
-      what: `The cluster at ${access.url}, by COFFER_E2E_KUBECONFIG`,
+      what: `The cluster at ${access.url}, by KUBECONFIG`,
       kubeconfig,
       kubectl,
       hostName: process.env["COFFER_E2E_HOST"] ?? "",
