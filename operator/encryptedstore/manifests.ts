@@ -256,7 +256,8 @@ function container({ spec: { pod = {} } }: EncryptedStore, { image }: StoreSurro
       failureThreshold: 600,
     },
     livenessProbe: { ...asks("/healthz"), periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 },
-    readinessProbe: { ...asks("/readyz"), periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 2 },
+    // On a busy node an answer takes its time; with one replica, a pod that is taken out of its Service is an outage.
+    readinessProbe: { ...asks("/readyz"), periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 3 },
     lifecycle: { preStop: { sleep: { seconds: LINGER_SECONDS } } },
     securityContext: {
       allowPrivilegeEscalation: false,
