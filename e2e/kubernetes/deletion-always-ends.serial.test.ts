@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { restObject } from "../clients.ts";
-import type { Credentials } from "../harness.ts";
+import { type Credentials, waitFor } from "../harness.ts";
 import { getObject, listObjects, sharedCluster } from "./cluster.ts";
 import { finalizersIn, untilNamespaceGone } from "./leftovers.ts";
 import { bucket, localProvider } from "./manifests.ts";
@@ -33,9 +33,15 @@ async function busyTeam(what: string): Promise<Team> {
   await team.untilReady("encryptedbuckets", "photos", READY_MS);
   await team.until("encryptedstores", "default", "to be held", isHeld, READY_MS);
   await team.until("kmsproviders", "local", "to be held", isHeld, READY_MS);
-  const { ok } = await restObject(await team.credentials("photos-app"), "a", { method: "PUT", body: "a" });
-  expect(ok).toBe(true);
+  await put(team);
   return team;
+}
+
+/** A pod is ready a moment before its Service leads to it: until then connections are refused. */
+async function put(team: Team): Promise<void> {
+  const credentials = await team.credentials("photos-app");
+  const answer = () => restObject(credentials, "a", { method: "PUT", body: "a" }).catch(() => undefined);
+  await waitFor("the object to be written", READY_MS, async () => (await answer())?.ok === true);
 }
 
 function isHeld(object: KubeObject | undefined): boolean {
@@ -64,8 +70,7 @@ describe("an operator that looks after one namespace alone", () => {
     ]);
     await team.untilReady("encryptedbuckets", "photos", READY_MS);
     await team.until("encryptedbuckets", "asleep", "to be held", isHeld, READY_MS);
-    const { ok } = await restObject(await team.credentials("photos-app"), "a", { method: "PUT", body: "a" });
-    expect(ok).toBe(true);
+    await put(team);
     expect((await other.get("encryptedbuckets", "photos"))?.status).toEqual({ observedGeneration: -1 });
     expect(await other.get("encryptedstores", "default")).toBeUndefined();
   });

@@ -45,8 +45,13 @@ afterAll(async () => {
 });
 
 async function put(of: Team, name: string): Promise<void> {
-  const { ok, status } = await restObject(await of.credentials(`${name}-app`), "a", { method: "PUT", body: "a" });
-  expect([name, ok, status]).toEqual([name, true, status]);
+  const credentials = await of.credentials(`${name}-app`);
+  // A pod is ready a moment before its Service leads to it: until then connections are refused.
+  await waitFor(`an answer to ${name}`, GONE_MS, async () => {
+    const answer = await restObject(credentials, "a", { method: "PUT", body: "a" }).catch(() => undefined);
+    if (answer !== undefined) expect([name, answer.ok, answer.status]).toEqual([name, true, answer.status]);
+    return answer !== undefined;
+  });
 }
 
 /** What it says of who holds it up. */
@@ -68,7 +73,7 @@ describe("a deletion ends", () => {
     await team.delete("encryptedbuckets", "provider-first");
     await team.untilGone("encryptedbuckets", "provider-first", GONE_MS);
     await team.untilGone("kmsproviders", "first", GONE_MS);
-    expect(await team.get("secrets", "provider-first-app")).toBeUndefined();
+    await team.untilGone("secrets", "provider-first-app", GONE_MS);
     // The key ring outlives its provider.
     expect(Object.keys((await team.secret("first-key-ring")) ?? {})).toEqual(["ring.json"]);
   });
