@@ -38,3 +38,15 @@ test("is over after its time, and begins anew with the next change", async () =>
   sets.set = statefulSet(DONE, 3);
   expect(one.isUnderWay(STORE)).toBe(true);
 });
+
+test("goes on for a moment after the set is as it should be, for its pods are known to be ready a moment later", async () => {
+  const sets = { set: statefulSet(DONE, 3) };
+  const { clock, replacing: one } = replacing(sets);
+  expect(one.isUnderWay(STORE)).toBe(true);
+  sets.set = statefulSet(DONE, 2);
+  expect(one.isUnderWay(STORE)).toBe(true);
+  await clock.pass(4000);
+  expect(one.isUnderWay(STORE)).toBe(true);
+  await clock.pass(1001);
+  expect(one.isUnderWay(STORE)).toBe(false);
+});

@@ -9,6 +9,8 @@ import type { KubeObject, ObjectName } from "./kube/resources.ts";
 
 /** A new volume, an image that is pulled: how long a start may take before it is told as an outage. */
 export const START_MS = 3 * 60_000;
+/** The StatefulSet may be known to have changed a moment before its pods are known to be ready. */
+const SETTLED_MS = 5000;
 
 interface Sets {
   find(name: ObjectName): KubeObject | undefined;
@@ -20,11 +22,16 @@ interface Rollout {
   readonly updateRevision?: string;
 }
 
+/** When a change of one store was first seen, and when last. */
+interface Change {
+  readonly firstMs: number;
+  readonly lastMs: number;
+}
+
 export class Replacing {
   readonly #sets: Sets;
   readonly #clock: Clock;
-  /** When it was first seen, by store. */
-  readonly #since = new Map<string, number>();
+  readonly #changes = new Map<string, Change>();
 
   constructor(sets: Sets, clock: Clock) {
     this.#sets = sets;
@@ -34,18 +41,23 @@ export class Replacing {
   /** For so long at most: pods that have not come by then do not come by themselves. */
   isUnderWay(store: ResourceName): boolean {
     const set = this.#sets.find({ namespace: store.namespace, name: storeObjectName(store.name) });
-    if (set === undefined || !isChanging(set)) {
-      this.forget(store);
-      return false;
-    }
     const nowMs = this.#clock.monotonicMs();
-    const sinceMs = this.#since.get(itemOf(store)) ?? nowMs;
-    this.#since.set(itemOf(store), sinceMs);
-    return nowMs - sinceMs < START_MS;
+    const { firstMs, lastMs } = this.#changes.get(itemOf(store)) ?? {
+      firstMs: nowMs,
+      lastMs: Number.NEGATIVE_INFINITY,
+    };
+    const isInTime = nowMs - firstMs < START_MS;
+    if (set !== undefined && isChanging(set)) {
+      this.#changes.set(itemOf(store), { firstMs, lastMs: nowMs });
+      return isInTime;
+    }
+    if (set !== undefined && isInTime && nowMs - lastMs < SETTLED_MS) return true;
+    this.forget(store);
+    return false;
   }
 
   forget(store: ResourceName): void {
-    this.#since.delete(itemOf(store));
+    this.#changes.delete(itemOf(store));
   }
 }
 

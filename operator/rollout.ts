@@ -8,6 +8,8 @@ import { no, unknown, type Verdict, yes } from "./conditions.ts";
 export interface PodFacts {
   readonly name: string;
   readonly ready: boolean;
+  /** It says that it is ready, and its Service does not lead to it yet: it does not count as ready. */
+  readonly isUnserved?: true;
   /** Why it is not ready, in its own words. */
   readonly reasons: readonly string[];
   /** Of the configuration that it runs; undefined: none yet. */

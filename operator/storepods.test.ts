@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { PodObject } from "./kube/resources.ts";
 import { createManualClock } from "./manualclock.ts";
 import type { PodFacts } from "./rollout.ts";
@@ -57,11 +57,11 @@ async function askedInAMinute({ isPending = false, isWaitedFor = false, says = S
 
 const SILENT: PodFacts = { ...SERVING, ready: false, reasons: ["it does not answer"] };
 
-async function reasonsOf(pod: PodObject): Promise<readonly string[]> {
+async function factsOf(pod: PodObject, says: PodFacts): Promise<PodFacts | undefined> {
   const stopping = new AbortController();
   const pods = new StorePods(
     {
-      pods: { ask: async () => SILENT },
+      pods: { ask: async () => says },
       clock: createManualClock(),
       list: () => [pod],
       isPending: () => false,
@@ -73,7 +73,11 @@ async function reasonsOf(pod: PodObject): Promise<readonly string[]> {
   const { pods: facts } = await pods.facts("team/default", stopping.signal);
   stopping.abort();
   await pods.ended();
-  return facts[0]?.reasons ?? [];
+  return facts[0];
+}
+
+async function reasonsOf(pod: PodObject): Promise<readonly string[]> {
+  return (await factsOf(pod, SILENT))?.reasons ?? [];
 }
 
 test("asks a pod at rest twice a minute", async () => {
@@ -127,4 +131,45 @@ test("says of a pod whose program has just begun that it is starting", async () 
   const container = { name: "data-plane", started: false, state: { running: {} } };
   const starting = { ...POD, status: { phase: "Running", podIP: "10.0.0.1", containerStatuses: [container] } };
   expect((await reasonsOf(starting))[0]).toBe("coffer-default-0 is starting");
+});
+
+test("counts a pod as ready when its Service leads to it, and no sooner", async () => {
+  const withReady = (status: string): PodObject => ({
+    ...POD,
+    status: { podIP: "10.0.0.1", conditions: [{ type: "Ready", status }] },
+  });
+  expect(await factsOf(withReady("True"), SERVING)).toEqual(SERVING);
+  const early = await factsOf(withReady("False"), SERVING);
+  expect(early).toMatchObject({ ready: false, isUnserved: true, revision: SERVING.revision });
+  expect(early?.reasons).toEqual(["coffer-default-0 answers, and its Service does not lead to it yet"]);
+});
+
+test("looks again at once when something changes while it looks", async () => {
+  const stopping = new AbortController();
+  const answers: (() => void)[] = [];
+  const pods = new StorePods(
+    {
+      pods: {
+        async ask() {
+          await new Promise<void>((resolve) => answers.push(resolve));
+          return SERVING;
+        },
+      },
+      clock: createManualClock(),
+      list: () => [POD],
+      isPending: () => false,
+      isWaitedFor: () => false,
+      changed: () => undefined,
+    },
+    stopping.signal,
+  );
+  const facts = pods.facts("team/default", stopping.signal);
+  await vi.waitUntil(() => answers.length === 1);
+  pods.poke("team/default");
+  answers[0]?.();
+  await facts;
+  await vi.waitUntil(() => answers.length === 2);
+  stopping.abort();
+  answers[1]?.();
+  await pods.ended();
 });

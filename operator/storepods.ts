@@ -45,6 +45,8 @@ interface Looking {
   lastReadyMs: number;
   wasReady: boolean;
   hurrySinceMs: number | undefined;
+  /** Since its pods were last listed, which may have been a moment too early. */
+  isPoked: boolean;
   wake: () => void;
 }
 
@@ -76,6 +78,7 @@ export class StorePods {
     const looking = this.#looking.get(store);
     if (looking === undefined) return;
     looking.hurrySinceMs = this.#needs.clock.monotonicMs();
+    looking.isPoked = true;
     looking.wake();
   }
 
@@ -102,6 +105,7 @@ export class StorePods {
       lastReadyMs: nowMs,
       wasReady: false,
       hurrySinceMs: nowMs,
+      isPoked: false,
       wake: () => undefined,
     };
     this.#looking.set(store, looking);
@@ -116,11 +120,13 @@ export class StorePods {
 
   async #look(store: string, looking: Looking, looked: () => void, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      looking.isPoked = false;
       const asked = this.#needs.list(store).map((pod) => this.#ask(pod, signal));
       const facts = await Promise.all(asked).catch(() => undefined);
       if (facts === undefined) return;
       this.#take(store, looking, facts);
       looked();
+      if (looking.isPoked) continue;
       const waking = new AbortController();
       looking.wake = () => waking.abort(new Error("Somebody wants to know"));
       const until = AbortSignal.any([signal, waking.signal]);
@@ -161,14 +167,25 @@ export class StorePods {
     const host = ip.includes(":") ? `[${ip}]` : ip;
     const facts = await this.#needs.pods.ask({ name, adminUrl: `http://${host}:${PORTS.admin}` }, signal);
     const why = whyNot(pod);
+    if (facts.ready) return isServed(pod) ? facts : unserved(facts);
     // A pod has its address before its image: that it does not answer is the lesser news.
-    return facts.ready || why === "" ? facts : { ...facts, reasons: [why, ...facts.reasons] };
+    return why === "" ? facts : { ...facts, reasons: [why, ...facts.reasons] };
   }
 }
 
 function notRunning(name: string, why: string): PodFacts {
   const reasons = [why === "" ? `${name} has not been started` : why];
   return { name, ready: false, reasons, revision: undefined, refused: undefined, providers: [], jobs: [] };
+}
+
+/** Whether its Service leads to it: that begins a moment after it could answer. */
+function isServed({ status }: PodObject): boolean {
+  return status?.conditions?.find(({ type }) => type === "Ready")?.status !== "False";
+}
+
+function unserved(facts: PodFacts): PodFacts {
+  const reasons = [`${facts.name} answers, and its Service does not lead to it yet`];
+  return { ...facts, ready: false, isUnserved: true, reasons };
 }
 
 const IMAGE = /Image|^RegistryUnavailable$/;

@@ -89,6 +89,10 @@ const cases: Record<string, [changes: Partial<ObservedStore>, expected: Record<s
     { pods: [pod({ ready: false, reasons: ["the storage takes no writes"] })] },
     { Ready: "False BackendFailed", Available: "False PodsNotReady", Stalled: undefined },
   ],
+  "a pod that its Service does not lead to yet": [
+    { pods: [pod({ ready: false, isUnserved: true, reasons: ["its Service does not lead to it yet"] })] },
+    { Ready: "False PodsNotReady", BackendReachable: "True BackendServing", Available: "False PodsNotReady" },
+  ],
   "no pod": [
     { pods: [] },
     { Ready: "False PodsNotReady", BackendReachable: "Unknown NotChecked", Reconciling: undefined },

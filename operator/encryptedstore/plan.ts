@@ -119,16 +119,18 @@ function judge(observed: ObservedStore): Judgement {
   const applied = cluster?.configuration ?? configurationVerdict(observed, revision);
   const objects = cluster?.resources ?? yes("ResourcesApplied", "ObjectsApplied", "All that the store needs is there");
   const resources = objects.status === "False" ? objects : (conflictVerdict(observed) ?? objects);
-  const backend =
-    ready > 0 ? yes("BackendReachable", "BackendServing", "The storage answers") : unserved(pods, because);
-  const unusable = ready > 0 ? undefined : cluster?.volume;
+  const isAnswered = pods.some((pod) => pod.ready || pod.isUnserved === true);
+  const backend = isAnswered
+    ? yes("BackendReachable", "BackendServing", "The storage answers")
+    : unanswered(pods, because);
+  const unusable = isAnswered ? undefined : cluster?.volume;
   const verdicts: Verdict[] = [resources, unusable ?? cluster?.resize ?? backend, applied, available];
   const mistake = verdicts.find(({ status, reason }) => status === "False" && MISTAKES.includes(reason));
   return { verdicts, reconciling: reconcilingWords(observed, applied), stalled: mistake };
 }
 
 /** Only a pod that answers knows its storage. */
-function unserved(pods: readonly PodFacts[], because: string): Verdict {
+function unanswered(pods: readonly PodFacts[], because: string): Verdict {
   if (pods.some(({ revision }) => revision !== undefined)) {
     return no("BackendReachable", "BackendFailed", `No pod has a storage that serves${because}`);
   }
