@@ -10,7 +10,7 @@ import type { Recorded } from "./recorder.ts";
 const BUILD_MS = 30 * 60_000;
 
 /** By how the names of namespaces begin: what their tests do there. Everywhere else all that happens is a normal
- *  rollout, until the namespace itself is deleted. */
+ *  rollout, until the resource or the namespace is deleted. */
 const TROUBLED: Readonly<Record<string, string>> = {
   mistakes: "makes mistakes",
   deletion: "lets deletions wait for a person",
@@ -20,6 +20,9 @@ const TROUBLED: Readonly<Record<string, string>> = {
   "secrets-rotate": "gives wrong credentials",
   "kms-outage": "takes the KMS away",
   "pods-die": "takes pods away",
+  "at-rest": "takes pods away",
+  rotates: "takes pods away",
+  "by-kubernetes": "has a Vault that knows not everybody",
   drained: "takes the node away",
   "operator-down": "takes pods away",
 };
@@ -66,8 +69,9 @@ function endingsIn(recorded: readonly KubeObject[]): ReadonlyMap<string, bigint>
   return found;
 }
 
-/** A resource in a namespace that stays, where nobody makes trouble. */
-function isInPeace({ metadata: { namespace = "", resourceVersion } }: KubeObject): boolean {
+/** A resource that stays, in a namespace that stays, where nobody makes trouble. */
+function isInPeace({ metadata: { namespace = "", resourceVersion, deletionTimestamp } }: KubeObject): boolean {
+  if (deletionTimestamp !== undefined) return false;
   const ending = endings.get(namespace);
   const isEnding = ending !== undefined && BigInt(resourceVersion) > ending;
   return !isEnding && !Object.keys(TROUBLED).some((name) => new RegExp(`^${name}-\\d+-\\d+$`).test(namespace));

@@ -3,13 +3,14 @@
 import { existsSync } from "node:fs";
 import { ACCESS_KEYS } from "../../crds/names.ts";
 import { mustAsk } from "../cluster/apiserver.ts";
-import type { Credentials } from "../harness.ts";
+import { type Credentials, waitFor } from "../harness.ts";
 import { deleteObject, getObject, kubectl, listObjects, patchObject, sharedCluster } from "./cluster.ts";
 import { conditionOf, describeObject, type KubeObject, type Resource } from "./objects.ts";
 import { addressOfService, endForwards } from "./reach.ts";
 
 const LOOK_EVERY_MS = 100;
 const POD_MS = 120_000;
+const LEADS_MS = 10_000;
 
 let count = 0;
 
@@ -167,7 +168,9 @@ export class Team {
   async #fromHere(url: string): Promise<string> {
     const { protocol, hostname, port } = new URL(url);
     const [service = ""] = hostname.split(".");
-    return `${protocol}//${await this.address(service, Number(port))}`;
+    const here = `${protocol}//${await this.address(service, Number(port))}`;
+    await untilLed(here);
+    return here;
   }
 
   /** Starts a pod of our image with a script, waits for its end, and removes it. What it printed; fails if it failed. */
@@ -191,4 +194,12 @@ export class Team {
     if (pod?.status?.phase === "Failed") throw new Error(`The pod ${name} failed:\n${printed}`);
     return printed;
   }
+}
+
+/** What is ready is in its Service. Each node learns of that a moment later, and refuses connections until then. Of a
+ *  store that serves nobody there is nothing to wait for. */
+async function untilLed(url: string): Promise<void> {
+  const ask = () => fetch(url, { method: "HEAD", signal: AbortSignal.timeout(LEADS_MS) });
+  const isLed = async () => (await ask().catch(() => undefined)) !== undefined;
+  await waitFor(`an answer of ${url}`, LEADS_MS, isLed).catch(() => undefined);
 }
