@@ -59,7 +59,7 @@ async function forwarded(namespace: string, service: string, port: number): Prom
   return forward.address;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
