@@ -24,7 +24,7 @@ export default defineConfig({
           name: "together",
           include: [TESTS],
           exclude: [SERIAL, LAST],
-          maxWorkers: 4,
+          maxWorkers: 5,
           sequence: { groupOrder: 0 },
         },
       },
