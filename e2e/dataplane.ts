@@ -5,10 +5,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "./ports.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const START_LIMIT_MS = 30_000;
@@ -120,16 +121,6 @@ function documentOf({ revision, rings, buckets, cacheTtlMs }: Wish): object {
       ],
     })),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("A listener has no port");
-  return address.port;
 }
 
 function isTaken(port: number): Promise<boolean> {

@@ -4,12 +4,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { sayAside } from "./clients.ts";
 import { ROOT, waitFor } from "./harness.ts";
+import { freePort } from "./ports.ts";
 
 const run = promisify(execFile);
 
@@ -32,15 +32,6 @@ export async function prepareOpenBao(say: (line: string) => void): Promise<strin
   } finally {
     clearTimeout(saying);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 interface Secrets {

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { freePort } from "../ports.ts";
 import { getObject, sharedCluster } from "./cluster.ts";
 
 interface Forward {
@@ -57,13 +57,4 @@ async function forwarded(namespace: string, service: string, port: number): Prom
   // It prints where it listens.
   if (stdout !== null) await once(stdout, "data");
   return forward.address;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

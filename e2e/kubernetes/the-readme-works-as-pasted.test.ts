@@ -7,8 +7,8 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { runShell } from "../clients.ts";
 import { ROOT } from "../harness.ts";
+import { freePort } from "../ports.ts";
 import { sharedCluster } from "./cluster.ts";
-import { freePort } from "./reach.ts";
 import { createTeam, type Team } from "./team.ts";
 
 const MADE_ALREADY = /^(kind|docker|helm) /;
