@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../harness.ts";
 import { type AuditEntry, auditEntries, auditMark, operatorUser } from "./audit.ts";
+import { sharedCluster } from "./cluster.ts";
 import { leader, leaderOfTwo, untilAnotherLeads } from "./leading.ts";
 import { localProvider } from "./manifests.ts";
 import { OPERATOR, scaleOperator } from "./operatorpods.ts";
@@ -48,7 +49,7 @@ describe("one leader", () => {
   let team: Team;
   let signals: Signals;
   let mark: number;
-  /** Who led, in turn. */
+  /** The pods that led, in turn. */
   const leaders: string[] = [];
 
   beforeAll(async () => {
@@ -56,7 +57,7 @@ describe("one leader", () => {
     signals = await Signals.create(team);
     mark = await auditMark();
     await scaleOperator(2);
-    leaders.push((await leader()).metadata.name);
+    leaders.push((await leader()).pod);
   });
 
   afterAll(async () => {
@@ -65,15 +66,15 @@ describe("one leader", () => {
   });
 
   async function failover(signal: "KILL" | "STOP", what: string): Promise<void> {
-    const { metadata } = await leaderOfTwo();
+    const led = await leaderOfTwo();
     const beganMs = performance.now();
-    await signals.send(signal, metadata.namespace ?? "", metadata.name);
+    await signals.send(signal, sharedCluster().operatorNamespace, led.pod);
     await team.apply(localProvider(what));
-    await untilAnotherLeads(metadata.name);
+    await untilAnotherLeads(led);
     const tookMs = performance.now() - beganMs;
     await team.untilReady("kmsproviders", what, READY_MS);
     const workedMs = performance.now() - beganMs;
-    leaders.push((await leader()).metadata.name);
+    leaders.push((await leader()).pod);
     const seconds = (ms: number) => (ms / 1000).toFixed(1);
     process.stdout.write(
       `from SIG${signal} to another leader: ${seconds(tookMs)} s of ${FAILOVER_MS / 1000} s; to its first work done: ${seconds(workedMs)} s\n`,
@@ -86,11 +87,11 @@ describe("one leader", () => {
   });
 
   it("that was frozen is followed too, and writes nothing when it wakes", async () => {
-    const { metadata } = await leaderOfTwo();
+    const { pod } = await leaderOfTwo();
     await failover("STOP", "while-frozen");
     const woken = await auditMark();
-    await signals.send("CONT", metadata.namespace ?? "", metadata.name);
-    const ofWoken = (entry: AuditEntry) => podOf(entry) === metadata.name;
+    await signals.send("CONT", sharedCluster().operatorNamespace, pod);
+    const ofWoken = (entry: AuditEntry) => podOf(entry) === pod;
     await waitFor("the one that woke to look at the lease", LOOKS_MS, async () => {
       await sleep(LOOK_AGAIN_MS);
       const looks = await auditEntries(woken, (entry) => ofWoken(entry) && isLease(entry) && entry.verb === "get");
@@ -99,7 +100,7 @@ describe("one leader", () => {
     const written = await auditEntries(woken, (entry) => ofWoken(entry) && isWrite(entry));
     expect(written.filter((entry) => !isLease(entry)).map(described)).toEqual([]);
     expect(written.filter(isServed).map(described)).toEqual([]);
-    expect((await leader()).metadata.name).toBe(leaders.at(-1));
+    expect((await leader()).pod).toBe(leaders.at(-1));
   });
 
   it("alone has written: nobody wrote who did not hold the lease", async () => {

@@ -21,11 +21,18 @@ export function operatorLogs(): Promise<string> {
   return kubectl(["logs", "--namespace", operatorNamespace, "--selector", LABELS, "--prefix", "--tail=-1"]);
 }
 
-/** The name of the pod that holds the lease; undefined: nobody. */
-export async function leadingPod(): Promise<string | undefined> {
+/** A process that leads, and its pod: one that was killed and started again is another, in the same pod. */
+export interface Leader {
+  readonly pod: string;
+  readonly identity: string;
+}
+
+/** Who holds the lease; undefined: nobody of a pod that is there. */
+export async function leaseHolder(): Promise<Leader | undefined> {
   const lease = await getObject("leases", sharedCluster().operatorNamespace, OPERATOR);
-  const holder = lease?.spec?.holderIdentity as string | undefined;
-  return (await operatorPods()).map(({ metadata }) => metadata.name).find((name) => holder?.startsWith(name));
+  const identity = lease?.spec?.holderIdentity as string | undefined;
+  const pod = (await operatorPods()).map(({ metadata }) => metadata.name).find((name) => identity?.startsWith(name));
+  return identity === undefined || pod === undefined ? undefined : { pod, identity };
 }
 
 /** Resolves when as many are ready, and no other is left. */

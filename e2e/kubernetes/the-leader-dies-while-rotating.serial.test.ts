@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { keyRingName, RING_KEY } from "../../crds/names.ts";
+import { sharedCluster } from "./cluster.ts";
 import { Gate, type Moment } from "./gate.ts";
 import { leaderOfTwo, untilAnotherLeads } from "./leading.ts";
 import { localProvider } from "./manifests.ts";
@@ -83,9 +84,9 @@ describe("a leader that dies while it rotates", () => {
   }
 
   async function killLeader(): Promise<void> {
-    const { metadata } = await leaderOfTwo();
-    await signals.send("KILL", metadata.namespace ?? "", metadata.name);
-    await untilAnotherLeads(metadata.name);
+    const killed = await leaderOfTwo();
+    await signals.send("KILL", sharedCluster().operatorNamespace, killed.pod);
+    await untilAnotherLeads(killed);
   }
 
   async function untilRotated(generation: number): Promise<void> {
