@@ -1,10 +1,15 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+
+/** Many files wait more than they work, so that a small machine does well to run more of them than it has cores. */
+const WORKERS_MIN = 3;
 
 export default defineConfig({
   test: {
     include: ["**/*.test.ts"],
     exclude: ["node_modules/**", "e2e/**", "**/*.integration.test.ts"],
     pool: "forks",
+    maxWorkers: Math.max(WORKERS_MIN, availableParallelism()),
     testTimeout: 30_000,
   },
 });
