@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { BucketKeys } from "../keys/keys.ts";
 import { noCounts } from "../keys/keys.ts";
 import { bucketEntry, callOf, createWorld } from "../objects/contract/world.ts";
-import { createRewrapJob } from "./jobs.ts";
+import { createEmptyJob, createRewrapJob } from "./jobs.ts";
 import type { JobStep } from "./kind.ts";
 
 const spec = { bucket: "photos", wish: "v2" };
@@ -68,5 +68,21 @@ describe("wrapsDataKeys()", () => {
     await world.keys.wrapDataKey(call, photos, new Uint8Array(32), new Uint8Array(16).fill(7), {});
     expect(await world.keys.wrapsDataKeys(call, photos)).toBe(true);
     expect(await world.keys.wrapsDataKeys(call, bucketEntry("music"))).toBe(false);
+  });
+
+  it("is true again for a bucket that was removed with all that belongs to it, and came again under its name", async () => {
+    const { localKey } = await import("../../kms/contract/localkey.ts");
+    const world = await createWorld(localKey());
+    const call = callOf(world, { buckets: [bucketEntry("photos", { state: "empty-and-remove" })] });
+    const dataKey = new Uint8Array(32);
+    const bodyId = new Uint8Array(16).fill(7);
+    await world.keys.wrapDataKey(callOf(world), bucketEntry("photos"), dataKey, bodyId, {});
+    const removal = createEmptyJob(world.storage, world.objects);
+    await removal.step(call, { bucket: "photos", wish: "" }, undefined);
+    await world.storage.createBucket("photos", call.signal);
+    const again = bucketEntry("photos");
+    expect(await world.keys.wrapsDataKeys(call, again)).toBe(false);
+    await world.keys.wrapDataKey(callOf(world), again, dataKey, bodyId, {});
+    expect(await world.keys.wrapsDataKeys(call, again)).toBe(true);
   });
 });

@@ -87,7 +87,7 @@ function dataKeyMethods(
       const source = writingSource(call.snapshot, bucket);
       try {
         const context = contextOf(bucket, bodyId, request);
-        await notes.note(bucket.name, call.signal);
+        await notes.note(bucket, call.signal);
         return await clientOf(source, call.snapshot).wrap(dataKey, context, call.signal);
       } catch (error) {
         throw failureOf(error, `wrap a data key in bucket "${bucket.name}"`);
