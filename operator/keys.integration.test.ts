@@ -2,8 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FINALIZERS, RING_KEY } from "../crds/names.ts";
+import { askApiServer, sharedApiServer } from "../e2e/cluster/apiserver.ts";
 import { createRing, printRing } from "../kms/ring.ts";
-import { RESOURCES } from "./kube/resources.ts";
+import { type KubeObject, RESOURCES } from "./kube/resources.ts";
 import { eventually } from "./kube/world.ts";
 import { conditionIn, createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
 
@@ -29,6 +30,10 @@ async function secretWith(name: string, data: Record<string, string>): Promise<v
     data: Object.fromEntries(values) as Record<string, string>,
   };
   await world.kube.create(RESOURCES.secrets, secret, never);
+}
+
+function hasLabels({ metadata }: KubeObject, labels: Readonly<Record<string, string>>): boolean {
+  return Object.entries(labels).every(([name, value]) => metadata.labels?.[name] === value);
 }
 
 function ringText(): string {
@@ -199,6 +204,14 @@ describe("a KmsProvider", () => {
     );
   const account = async () => await world.find(RESOURCES.serviceAccounts, "coffer-kms");
 
+  /** Does it by a client of its own, which the API server writes down beside what it sets. */
+  const somebody = async (method: "PATCH" | "POST", body: object, name = "") => {
+    const path = `/api/v1/namespaces/${world.namespace}/serviceaccounts${name}?fieldManager=somebody`;
+    const type = method === "POST" ? "application/json" : "application/merge-patch+json";
+    const { status } = await askApiServer(sharedApiServer(), method, path, body, { "content-type": type });
+    expect(status).toBeLessThan(300);
+  };
+
   it("that names no ServiceAccount logs in as one that is made for it, labelled, without an owner", async () => {
     await world.apply(RESOURCES.kmsProviders, "by-ours", unreachable({ kubernetes: { role: "coffer" } }));
     await untilAsked("by-ours");
@@ -223,6 +236,28 @@ describe("a KmsProvider", () => {
     await untilAsked("by-ours");
   });
 
+  it("has its ServiceAccount put right where somebody changed it or took its labels", async () => {
+    const before = await account();
+    const labels = before?.metadata.labels ?? {};
+    const taken = Object.fromEntries(Object.keys(labels).map((label) => [label, null]));
+    const changes: readonly object[] = [
+      { metadata: { labels: { "app.kubernetes.io/component": "other" } } },
+      { automountServiceAccountToken: true },
+      { metadata: { labels: { "app.kubernetes.io/managed-by": null } } },
+      { metadata: { labels: { ...taken, team: "a" }, annotations: { note: "theirs" } } },
+    ];
+    for (const change of changes) {
+      await somebody("PATCH", change, "/coffer-kms");
+      const again = await eventually(
+        async () => ({ ...(await account()) }) as KubeObject & { automountServiceAccountToken?: boolean },
+        (one) => one.automountServiceAccountToken === false && hasLabels(one, labels),
+      );
+      expect(again.metadata.uid).toBe(before?.metadata.uid);
+    }
+    expect(await account()).toMatchObject({ metadata: { labels: { team: "a" }, annotations: { note: "theirs" } } });
+    await untilAsked("by-ours");
+  });
+
   it("leaves its ServiceAccount to the providers that come after it", async () => {
     const before = await account();
     await world.remove(RESOURCES.kmsProviders, "by-ours");
@@ -236,8 +271,8 @@ describe("a KmsProvider", () => {
 
   it("logs in as a coffer-kms that somebody else made, and leaves it as it is", async () => {
     await world.remove(RESOURCES.serviceAccounts, "coffer-kms");
-    const metadata = { namespace: world.namespace, name: "coffer-kms", labels: { team: "a" } };
-    await world.kube.create(RESOURCES.serviceAccounts, { apiVersion: "v1", kind: "ServiceAccount", metadata }, never);
+    const metadata = { name: "coffer-kms", labels: { team: "a" } };
+    await somebody("POST", { apiVersion: "v1", kind: "ServiceAccount", metadata });
     const before = await account();
     await world.apply(RESOURCES.kmsProviders, "by-theirs", unreachable({ kubernetes: { role: "coffer" } }));
     await untilAsked("by-theirs");

@@ -160,11 +160,13 @@ function makeControllers(parts: Parts, config: Config, leadership: Leadership) {
   const { kube, watches, queues, references, routing, storePods, pendings, tokens } = parts;
   const types = typesOf(watches);
   const { providers, buckets, stores } = watches;
-  const common = { ...parts, providers, buckets, stores, pods: storePods };
+  const owned = new OwnedObjects(kube, Object.values(types));
+  const common = { ...parts, providers, buckets, stores, pods: storePods, owned };
   return {
     providers: createProviderController({
       ...common,
       references: references.providers,
+      serviceAccounts: types.serviceAccount,
       podTokenPath: `${PLACES.vaultToken}/${PLACES.vaultTokenFile}`,
       tokenFile: async (serviceAccount, audience, signal) => await tokens.file(serviceAccount, audience, signal),
       remainingMs: leadership.remainingMs,
@@ -181,7 +183,6 @@ function makeControllers(parts: Parts, config: Config, leadership: Leadership) {
       podWatch: watches.pods,
       podsOf: (store) => podsOfStore(watches, store),
       types,
-      owned: new OwnedObjects(kube, Object.values(types)),
       again: (store) => queues.stores.add(store),
       around: { image: config.image, operatorNamespace: config.namespace },
       written(store, { revision }) {

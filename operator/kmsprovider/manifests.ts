@@ -2,8 +2,8 @@
 // operator logs in to Vault as. Pure.
 
 import type { KmsProvider } from "../../crds/kmsprovider.ts";
-import { KMS_SERVICE_ACCOUNT, keyRingName, RING_KEY } from "../../crds/names.ts";
-import { labelsOf, type Manifest } from "../manifest.ts";
+import { FIELD_MANAGER, KMS_SERVICE_ACCOUNT, keyRingName, LABELS, RING_KEY } from "../../crds/names.ts";
+import { labelsOf, MANAGED_BY, type Manifest } from "../manifest.ts";
 
 export interface RingSecret extends Manifest {
   readonly type: "Opaque";
@@ -30,4 +30,21 @@ export function loginAccount(namespace: string): Manifest {
     metadata: { namespace, name: KMS_SERVICE_ACCOUNT, labels: labelsOf(KMS_SERVICE_ACCOUNT, "kms-login") },
     automountServiceAccountToken: false,
   } as Manifest;
+}
+
+/** What of a ServiceAccount is looked at. A watch does not bring its managed fields. */
+interface AccountLooked {
+  readonly metadata: {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly managedFields?: readonly { readonly manager?: string }[];
+    readonly ownerReferences?: readonly object[];
+  };
+}
+
+/** Whether it is the one that was made here. Somebody may have taken its labels: that we set one of its fields is still
+ *  written there. One with an owner is a store's, of a store that is called "kms". */
+export function isOurLogin({ metadata }: AccountLooked): boolean {
+  const { labels = {}, managedFields = [], ownerReferences = [] } = metadata;
+  if (ownerReferences.length > 0) return false;
+  return labels[LABELS.managedBy] === MANAGED_BY || managedFields.some(({ manager }) => manager === FIELD_MANAGER);
 }

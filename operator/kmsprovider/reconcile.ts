@@ -14,8 +14,8 @@ import { type Controller, itemOf } from "../controller.ts";
 import { inUseFinalizers, withDeletionBlocked } from "../inuse.ts";
 import type { Notice, Plan, ResourceName } from "../kind.ts";
 import type { Kube } from "../kube/client.ts";
-import { isKubeError } from "../kube/failure.ts";
 import { setFinalizers } from "../kube/finalizers.ts";
+import type { OwnedObjects, OwnedType } from "../kube/ownedobjects.ts";
 import type { References } from "../kube/references.ts";
 import { RESOURCES } from "../kube/resources.ts";
 import type { ScopedWatch } from "../kube/scopedwatch.ts";
@@ -23,7 +23,7 @@ import { writeStatus } from "../kube/status.ts";
 import type { Materials } from "../materials.ts";
 import type { LookMetrics } from "../metrics.ts";
 import { Looks } from "./looks.ts";
-import { loginAccount } from "./manifests.ts";
+import { isOurLogin, loginAccount } from "./manifests.ts";
 import { isSameKey, type KeyFound, type ObservedProvider, type ProviderAction, planProvider } from "./plan.ts";
 import { createRingSecret, findRing, ringPlace } from "./ringsecret.ts";
 import { findVaultOptions, referencesOf, type VaultNeeds } from "./vaultoptions.ts";
@@ -35,6 +35,8 @@ export interface ProviderNeeds extends VaultNeeds {
   readonly buckets: ScopedWatch<EncryptedBucket>;
   readonly stores: ScopedWatch<EncryptedStore>;
   readonly references: References;
+  readonly owned: OwnedObjects;
+  readonly serviceAccounts: OwnedType;
   readonly materials: Materials;
   readonly looks: Looks;
   /** How long the lease certainly lasts: nothing is rotated with less than a call may take. */
@@ -48,12 +50,15 @@ interface Observed {
   /** Who names it, in words. */
   readonly users: readonly string[];
   readonly dueInMs: number | undefined;
+  /** The ServiceAccount that is made for its login is there, and not as it was made. */
+  readonly isLoginChanged: boolean;
   /** It goes, and nobody names it any more: it was not looked at. */
   readonly isLeaving: boolean;
 }
 
 type Action =
   | { readonly kind: "planned"; readonly provider: KmsProvider; readonly action: ProviderAction }
+  | { readonly kind: "keepLogin"; readonly provider: KmsProvider }
   | { readonly kind: "finalizers"; readonly provider: KmsProvider; readonly users: readonly string[] };
 
 /** What stands where the key is, and what opens it for us and for pods. */
@@ -116,9 +121,13 @@ export function createProviderController(needs: ProviderNeeds): Controller<KmsPr
           await keepFinalizers(needs, provider, action.users, signal);
           return;
         }
+        if (action.kind === "keepLogin") {
+          await keepLogin(needs, provider, signal);
+          return;
+        }
         const { action: wanted } = action;
         if (wanted.kind === "makeRing") await makeRing(needs, provider, signal);
-        else if (wanted.kind === "makeLogin") await makeLogin(needs, provider, signal);
+        else if (wanted.kind === "makeLogin") await keepLogin(needs, provider, signal);
         else await rotate(provider, wanted.ifVersion, signal);
       },
     },
@@ -178,6 +187,7 @@ async function observe(
     },
     users: users.words,
     dueInMs: options === undefined ? undefined : needs.looks.dueInMs(item),
+    isLoginChanged: seen.kind !== "loginMissing" && isLoginDue(needs, provider),
     isLeaving: false,
   };
 }
@@ -193,10 +203,13 @@ function leaving(provider: KmsProvider): Observed {
     usedByBuckets: 0,
     rotateFailure: undefined,
   };
-  return { planned, users: [], dueInMs: undefined, isLeaving: true };
+  return { planned, users: [], dueInMs: undefined, isLoginChanged: false, isLeaving: true };
 }
 
-function plan({ planned, users, dueInMs, isLeaving }: Observed, now: Date): Plan<Action, KmsProviderStatus> {
+function plan(
+  { planned, users, dueInMs, isLoginChanged, isLeaving }: Observed,
+  now: Date,
+): Plan<Action, KmsProviderStatus> {
   const { provider } = planned;
   const isHeldRight = inUseFinalizers(provider, users) === undefined;
   const finalizers = isHeldRight ? [] : [{ kind: "finalizers" as const, provider, users }];
@@ -206,7 +219,11 @@ function plan({ planned, users, dueInMs, isLeaving }: Observed, now: Date): Plan
   const conditions = withDeletionBlocked(provider, status.conditions ?? [], users, generation, now);
   const waits = [againAfterMs, dueInMs].filter((ms) => ms !== undefined);
   return {
-    actions: [...finalizers, ...actions.map((action) => ({ kind: "planned" as const, provider, action }))],
+    actions: [
+      ...finalizers,
+      ...actions.map((action) => ({ kind: "planned" as const, provider, action })),
+      ...(isLoginChanged ? [{ kind: "keepLogin" as const, provider }] : []),
+    ],
     status: { ...status, conditions },
     events: [...events, ...blockedNotices(provider.status.conditions, conditions)],
     againAfterMs: waits.length === 0 ? undefined : Math.min(...waits),
@@ -294,13 +311,20 @@ async function makeRing(needs: ProviderNeeds, provider: KmsProvider, signal: Abo
   }
 }
 
-/** Never over what is there: an account of that name that somebody else made is logged in as, and left as it is. */
-async function makeLogin({ kube }: ProviderNeeds, { metadata }: KmsProvider, signal: AbortSignal): Promise<void> {
-  try {
-    await kube.create(RESOURCES.serviceAccounts, loginAccount(metadata.namespace ?? ""), signal);
-  } catch (error) {
-    if (!isKubeError(error, "exists")) throw error;
-  }
+function isLoginDue({ owned, serviceAccounts }: ProviderNeeds, { spec, metadata }: KmsProvider): boolean {
+  const login = spec.vault?.auth.kubernetes;
+  if (login === undefined || login.serviceAccountRef !== undefined) return false;
+  return owned.look(serviceAccounts, loginAccount(metadata.namespace ?? ""), isOurLogin) === "due";
+}
+
+/** Makes the account of the login, or puts it right. One of that name that somebody else made is logged in as, and left
+ *  as it is. */
+async function keepLogin(
+  { owned, serviceAccounts }: ProviderNeeds,
+  { metadata }: KmsProvider,
+  signal: AbortSignal,
+): Promise<void> {
+  await owned.apply(serviceAccounts, loginAccount(metadata.namespace ?? ""), isOurLogin, signal);
 }
 
 /** The newest version, whoever made it. */
