@@ -150,7 +150,12 @@ describe("a presigned request", () => {
   });
 
   test("is refused when a parameter could not have been a header", () => {
-    expect(codeOf(() => fieldsOf(`x-amz-meta-a=%0D%0Ax&${SIGNATURE}`))).toBe("InvalidArgument");
+    for (const pair of ["x-amz-meta-a=%0D%0Ax", "x-amz-meta-a%0D%0Ab=x", "x-amz-meta-a%20b=x", "x-amz-meta-%C3%A4=x"]) {
+      expect(
+        codeOf(() => fieldsOf(`${pair}&${SIGNATURE}`)),
+        pair,
+      ).toBe("InvalidArgument");
+    }
   });
 
   test("alone has them: elsewhere such parameters mean nothing", () => {

@@ -37,6 +37,8 @@ export interface Target {
 }
 
 const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+/** What a header may be called. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const NO_PAIRS: readonly QueryPair[] = [];
 const NO_QUERY: ReadonlyMap<string, string> = new Map();
 
@@ -175,6 +177,8 @@ function withSignedParameters(headers: Fields, pairs: readonly QueryPair[]): Fie
     const name = pair.name.toLowerCase();
     if (!name.startsWith("x-amz-") || AUTHENTICATION.has(name) || fields.has(name)) continue;
     if (isChecksum(name)) continue;
+    // What Node's parser sees to for headers: as metadata it would be kept, and no answer could hold it.
+    if (!TOKEN.test(name)) throw new Failure("InvalidArgument", "The name of a parameter cannot be that of a header");
     if (hasControl(pair.value)) throw new Failure("InvalidArgument", `The parameter ${name} holds a control character`);
     fields.set(name, latin1Of(pair.value));
   }
