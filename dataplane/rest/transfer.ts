@@ -26,8 +26,12 @@ export async function putObject(objects: Objects, call: Call, place: Place, exch
 
 export async function getObject(objects: Objects, call: Call, place: Place, exchange: Exchange<Target>): Promise<void> {
   const reading = await objects.get(call, place, getWanted(exchange.head));
-  describeObject(exchange.answer, reading);
-  await sendBlocks(call, exchange.answer, reading);
+  try {
+    describeObject(exchange.answer, reading);
+    await sendBlocks(call, exchange.answer, reading);
+  } finally {
+    await reading.close();
+  }
 }
 
 export async function headObject(
