@@ -2,6 +2,9 @@ import { describe, expect, it } from "vitest";
 import type { EncryptedBucket } from "../../crds/encryptedbucket.ts";
 import { FINALIZERS } from "../../crds/names.ts";
 import { validate } from "../../crds/validate.ts";
+import { runController } from "../controller.ts";
+import { createManualClock } from "../manualclock.ts";
+import { WorkQueue } from "../queue.ts";
 import type { PodFacts } from "../rollout.ts";
 import { type DeletionObserved, planDeletion } from "./deletion.ts";
 
@@ -115,5 +118,61 @@ describe("planDeletion()", () => {
 
   it("comes again while it waits, so that it ends though nothing happens", () => {
     expect(planDeletion(observed(deleting()), NOW).againAfterMs).toBe(5 * MINUTE_MS);
+  });
+
+  /** Minutes after which a bucket went that was deleted at 0, when its last pod was ready for the last time after `podMinutes`
+   *  and something else had it looked at after each of `looks`. */
+  async function minutesToTheEnd(podMinutes: number, looks: readonly number[]): Promise<number | undefined> {
+    const clock = createManualClock();
+    const queue = new WorkQueue(clock);
+    const ending = new AbortController();
+    const beganMs = clock.now().getTime();
+    const going = { ...deleting().metadata, deletionTimestamp: clock.now().toISOString() };
+    let endedMs: number | undefined;
+    const observe = async () => {
+      const withoutReadyPodMs = Math.max(0, clock.monotonicMs() - podMinutes * MINUTE_MS);
+      return observed({ ...deleting(), metadata: going }, { pods: [], withoutReadyPodMs });
+    };
+    const running = runController(
+      {
+        kind: {
+          observe: async () => (endedMs === undefined ? await observe() : undefined),
+          plan: (seen: DeletionObserved, now) => {
+            const { finalizers: wanted, againAfterMs } = planDeletion(seen, now);
+            if (wanted !== undefined) endedMs = clock.now().getTime();
+            return { actions: [], status: seen.bucket.status, events: [], againAfterMs };
+          },
+          act: async () => undefined,
+        },
+        resourceOf: ({ bucket: one }) => one,
+        writeStatus: async () => undefined,
+        tell: () => undefined,
+        failed: (_, error) => {
+          throw error;
+        },
+      },
+      { queue, clock, workers: 1, counts: { began: () => undefined, ended: () => undefined } },
+      ending.signal,
+    );
+    for (const minutes of [0, ...looks]) {
+      await clock.pass(beganMs + minutes * MINUTE_MS - clock.now().getTime());
+      queue.add("team/photos");
+    }
+    await clock.pass(60 * MINUTE_MS);
+    queue.close();
+    ending.abort();
+    await running;
+    return endedMs === undefined ? undefined : (endedMs - beganMs) / MINUTE_MS;
+  }
+
+  const ends: Readonly<Record<string, readonly [podMinutes: number, looks: readonly number[], end: number]>> = {
+    "without a pod from the beginning": [0, [], 5],
+    "without a pod from the beginning, and looked at on the way": [0, [1, 3, 4.9], 5],
+    "without a pod after a minute, of which the pods tell": [1, [1], 6],
+    "without a pod after a minute, and looked at on the way": [1, [1, 2.5, 5.9], 6],
+  };
+
+  it.each(Object.entries(ends))("lets a bucket go after five minutes: %s", async (_, [podMinutes, looks, end]) => {
+    expect(await minutesToTheEnd(podMinutes, looks)).toBe(end);
   });
 });

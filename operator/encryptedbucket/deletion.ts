@@ -57,7 +57,7 @@ export function planDeletion(observed: DeletionObserved, now: Date): DeletionPla
     const message = `The bucket is not empty: remove its objects, or set spec.deletionPolicy to DeleteWithObjects, or to Retain to keep them`;
     return { ...left(), blocked: yes("DeletionBlocked", "BucketNotEmpty", message) };
   }
-  return { ...left(), againAfterMs: PATIENCE_MS };
+  return { ...left(), againAfterMs: PATIENCE_MS - forsakenMs(observed, now) };
 }
 
 function left(): DeletionPlan {
@@ -70,12 +70,17 @@ function left(): DeletionPlan {
 }
 
 function whyKept(observed: DeletionObserved, now: Date): string | undefined {
-  const { bucket, isStoreGone, isServable, withoutReadyPodMs } = observed;
+  const { isStoreGone, isServable } = observed;
   if (isStoreGone) return "The store has gone";
   if (!isServable) return "The bucket was never served";
-  const goingMs = now.getTime() - Date.parse(bucket.metadata.deletionTimestamp ?? "");
-  if (Math.min(goingMs, withoutReadyPodMs) < PATIENCE_MS) return undefined;
+  if (forsakenMs(observed, now) < PATIENCE_MS) return undefined;
   return "No pod of the store has been ready for five minutes";
+}
+
+/** How long it has been going without a pod that could do it. */
+function forsakenMs({ bucket, withoutReadyPodMs }: DeletionObserved, now: Date): number {
+  const goingMs = now.getTime() - Date.parse(bucket.metadata.deletionTimestamp ?? "");
+  return Math.min(goingMs, withoutReadyPodMs);
 }
 
 /** The job that works for the entry as it is now: an older one had another policy, or another bucket of that name. */
