@@ -55,8 +55,11 @@ function wholeChecksums(fields: Fields): ReadonlyMap<ChecksumAlgorithm, Uint8Arr
   return checksums;
 }
 
+/** With every checksum that there is of each part. */
+const ELEMENTS_MAX = 12 * PARTS_MAX;
+
 function partsOf(text: string): readonly CompletedPart[] {
-  const listed = elementsIn(parseXml(text, "CompleteMultipartUpload"), "Part");
+  const listed = elementsIn(parseXml(text, "CompleteMultipartUpload", ELEMENTS_MAX), "Part");
   if (listed.length === 0) throw malformed("it lists no part");
   if (listed.length > PARTS_MAX) throw malformed(`it lists more than ${PARTS_MAX} parts`);
   return listed.map((part) => {

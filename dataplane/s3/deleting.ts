@@ -21,6 +21,8 @@ import {
 
 const NAMES_MAX = 1000;
 const NAME_BYTES_MAX = 1024;
+/** With all that may be said of each name. */
+const ELEMENTS_MAX = 8 * NAMES_MAX;
 /** So many share a commit of the storage. */
 const AT_ONCE = 64;
 
@@ -60,7 +62,7 @@ function checkSummed(body: Body): void {
 }
 
 function parseList(text: string): { readonly listed: readonly Listed[]; readonly quiet: boolean } {
-  const root = parseXml(text, "Delete");
+  const root = parseXml(text, "Delete", ELEMENTS_MAX);
   const objects = elementsIn(root, "Object");
   if (objects.length === 0) throw malformed("it lists no object");
   if (objects.length > NAMES_MAX) throw malformed(`it lists more than ${NAMES_MAX} objects`);

@@ -72,7 +72,7 @@ describe("text in XML", () => {
 
   test("may hold a thousand names of many entities", () => {
     const one = element("Key", '&<>"'.repeat(200));
-    const root = parseXml(xmlDocument("R", wrap("O", one).repeat(1000)), "R");
+    const root = parseXml(xmlDocument("R", wrap("O", one).repeat(1000)), "R", 3000);
     expect(new Set(elementsIn(root, "O").map((inner) => exactTextIn(inner, "Key")))).toEqual(
       new Set(['&<>"'.repeat(200)]),
     );
@@ -124,6 +124,14 @@ describe("a document", () => {
     expect(codeOf(() => elementsIn(root, "D"))).toBe("MalformedXML");
     expect(codeOf(() => elementIn(parseXml("<R><A/><A/></R>", "R"), "A"))).toBe("MalformedXML");
     expect(elementIn(parseXml("<R><A> </A></R>", "R"), "A")).toEqual({});
+  });
+
+  test("is refused before it is parsed where it has more elements than it may have", () => {
+    const listing = (count: number) => `<Root>${"<A>1</A>".repeat(count - 1)}</Root>`;
+    expect((parseXml(listing(50), "Root", 50)["A"] ?? []).length).toBe(49);
+    expect(codeOf(() => parseXml(listing(51), "Root", 50))).toBe("MalformedXML");
+    expect(codeOf(() => parseXml(`<Root>${"<".repeat(2_000_000)}`, "Root"))).toBe("MalformedXML");
+    expect(codeOf(() => parseXml(listing(1001), "Root"))).toBe("MalformedXML");
   });
 
   test("is parsed or refused, whatever it is", () => {

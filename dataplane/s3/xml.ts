@@ -96,8 +96,15 @@ const parser = new XMLParser({
   isArray: () => true,
 });
 
-/** The root element of a document, which must have that name. Throws MalformedXML. */
-export function parseXml(text: string, rootName: string): XmlElement {
+/** Of a document that lists nothing. */
+const ELEMENTS_MAX = 1000;
+
+/**
+ * The root element of a document, which must have that name and no more elements than that, since nothing else is served
+ * while they are parsed. Throws MalformedXML.
+ */
+export function parseXml(text: string, rootName: string, elementsMax = ELEMENTS_MAX): XmlElement {
+  if (hasMore(text, "<", 2 * elementsMax)) throw malformed(`it has more than ${elementsMax} elements`);
   if (/<!(?!--)/.test(text)) throw malformed("a document type or CDATA is not accepted");
   if (/<\?(?!xml[ \t\r\n])/.test(text)) throw malformed("a processing instruction is not accepted");
   let parsed: Record<string, unknown>;
@@ -114,6 +121,12 @@ export function parseXml(text: string, rootName: string): XmlElement {
     throw malformed(`its root must be ${rootName}`);
   const [root] = found as XmlNode[];
   return typeof root === "string" || root === undefined ? {} : root;
+}
+
+function hasMore(text: string, sign: string, countMax: number): boolean {
+  let at = text.indexOf(sign);
+  for (let count = 0; at >= 0 && count < countMax; count += 1) at = text.indexOf(sign, at + 1);
+  return at >= 0;
 }
 
 /** The text of the one element of that name, without spaces around it; undefined if there is none. Throws MalformedXML for two, or for elements in it. */
