@@ -24,10 +24,10 @@ export default defineConfig({
       {
         test: {
           ...shared,
-          name: "two at a time",
+          name: "three at a time",
           include: ["e2e/*.test.ts"],
           exclude: MEASURING,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
