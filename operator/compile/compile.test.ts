@@ -5,7 +5,12 @@ import type { EncryptedStore } from "../../crds/encryptedstore.ts";
 import type { KmsProvider } from "../../crds/kmsprovider.ts";
 import { API_VERSION } from "../../crds/names.ts";
 import { validate } from "../../crds/validate.ts";
-import { type BucketEntry, type ProviderEntry, parseConfig } from "../../dataplane/config/config.ts";
+import {
+  type BucketEntry,
+  type ProviderEntry,
+  parseConfig,
+  type SelfServiceEntry,
+} from "../../dataplane/config/config.ts";
 import { createRing } from "../../kms/ring.ts";
 import {
   type BucketInputs,
@@ -308,6 +313,31 @@ test("compileSelfService() gives the rules of buckets that clients make", () => 
   expect(compileSelfService({ ...common, provider: undefined, store: of({ selfService }) })).toMatchObject({
     finding: "ProviderNotFound",
   });
+});
+
+test("compileSelfService() goes on in an outage of the KMS, and needs its key to begin", () => {
+  const selfService = { kmsProviderRef: { name: "one" }, access: [] };
+  const common = {
+    store: resource<EncryptedStore>("EncryptedStore", "default", { backend: { type: "Filesystem" }, selfService }),
+    providersWithEntry: new Set(["one"]),
+    credentials: [],
+    madeFrom: [],
+    revision: REVISION,
+  };
+  const previous = compileSelfService({
+    ...common,
+    provider: { name: "one", keyVersion: "4" },
+    previous: undefined,
+  }) as SelfServiceEntry;
+  const out = { ...common, provider: { name: "one", keyVersion: undefined }, revision: REVISION + 1 };
+  expect(compileSelfService({ ...out, previous })).toEqual(previous);
+  const another = { ...previous, rewrapWish: "another/0/4" };
+  for (const before of [undefined, another]) {
+    expect(compileSelfService({ ...out, previous: before })).toMatchObject({ finding: "ProviderNotReady" });
+  }
+  const admin = { entry: "admin", generation: 0, accessKeyId: "a", secret: "b", tokenSha256: "c", permissions: [] };
+  const changed = compileSelfService({ ...out, previous, credentials: [admin] });
+  expect(changed).toEqual({ ...previous, revision: REVISION + 1, credentials: [admin] });
 });
 
 describe("holdersOf()", () => {

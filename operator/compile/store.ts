@@ -14,7 +14,7 @@ const CHUNK_BYTES = 65_536;
 
 export interface SelfServiceInputs {
   readonly store: EncryptedStore;
-  /** The KmsProvider that selfService names; undefined: it does not exist. */
+  /** The KmsProvider that selfService names; undefined: it does not exist. Without a version, its key is not known now. */
   readonly provider: { readonly name: string; readonly keyVersion: string | undefined } | undefined;
   readonly providersWithEntry: ReadonlySet<string>;
   readonly credentials: readonly ConfiguredCredential[];
@@ -37,11 +37,12 @@ export function compileSettings(store: EncryptedStore): Settings {
 export function compileSelfService(inputs: SelfServiceInputs): SelfServiceEntry | Finding | undefined {
   const wanted = inputs.store.spec.selfService;
   if (wanted === undefined) return undefined;
-  const { provider } = inputs;
+  const { provider, previous } = inputs;
   if (provider === undefined) {
     return { finding: "ProviderNotFound", message: `KmsProvider "${wanted.kmsProviderRef.name}" does not exist` };
   }
-  if (provider.keyVersion === undefined || !inputs.providersWithEntry.has(provider.name)) {
+  const wish = rewrapWish(provider, previous);
+  if (wish === undefined || !inputs.providersWithEntry.has(provider.name)) {
     return { finding: "ProviderNotReady", message: `KmsProvider "${provider.name}" has never been ready` };
   }
   const entry: SelfServiceEntry = {
@@ -49,7 +50,7 @@ export function compileSelfService(inputs: SelfServiceInputs): SelfServiceEntry 
     resource: storeResource(inputs.store.metadata.name),
     madeFrom: [...inputs.madeFrom],
     keys: [{ provider: provider.name, minEpoch: 1 }],
-    rewrapWish: `${provider.name}/0/${provider.keyVersion}`,
+    rewrapWish: wish,
     algorithm: wanted.algorithm ?? "AES-256-GCM",
     keyMode: (wanted.keyMode ?? "Bucket") === "Bucket" ? "bucket" : "object",
     chunkBytes: CHUNK_BYTES,
@@ -58,7 +59,17 @@ export function compileSelfService(inputs: SelfServiceInputs): SelfServiceEntry 
     allowPlaintext: false,
     credentials: [...inputs.credentials],
   };
-  return withRevision(entry, inputs.previous);
+  return withRevision(entry, previous);
+}
+
+/** In an outage what was wished for goes on. undefined: the version of the key was never known. */
+function rewrapWish(
+  { name, keyVersion }: { readonly name: string; readonly keyVersion: string | undefined },
+  previous: SelfServiceEntry | undefined,
+): string | undefined {
+  const asked = `${name}/0/`;
+  if (keyVersion !== undefined) return `${asked}${keyVersion}`;
+  return previous?.rewrapWish.startsWith(asked) === true ? previous.rewrapWish : undefined;
 }
 
 /** How an entry names the resource that it came from. */
