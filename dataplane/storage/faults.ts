@@ -17,6 +17,7 @@ export const WRITES = [
   "mark",
   "remove",
   "createUpload",
+  "updateUpload",
   "part.write",
   "part.commit",
   "complete",
@@ -142,6 +143,7 @@ export function createFaultyStorage(inner: Storage, plan: FaultPlan): Storage {
     createUpload: (upload, state, source, signal) =>
       run("createUpload", signal, (s) => inner.createUpload(upload, state, source, s)),
     uploadState: (upload, signal) => inner.uploadState(upload, signal),
+    updateUpload: (upload, state, signal) => run("updateUpload", signal, (s) => inner.updateUpload(upload, state, s)),
     part: (upload, partNumber, source, signal) =>
       faultyDraft(inner.part(upload, partNumber, source, signal), "part", plan, signal),
     parts: (upload, after, limit, signal) => inner.parts(upload, after, limit, signal),

@@ -10,6 +10,7 @@ import {
   type EnvelopeSource,
   type Expect,
   type Finding,
+  type FoundUpload,
   type Health,
   type ListQuery,
   type ObjectRef,
@@ -36,7 +37,7 @@ interface KeptPart extends Part {
 }
 
 interface KeptUpload extends Upload {
-  readonly state: Uint8Array;
+  state: Uint8Array;
   readonly parts: Map<number, KeptPart>;
   completed: Kept | undefined;
 }
@@ -84,6 +85,12 @@ function assertExpected(found: { readonly tag: string } | undefined, expect: Exp
   }
   if (expect === "absent" ? found !== undefined : found?.tag !== expect) {
     throw new StorageError("changed", `${what} is no longer what was expected`);
+  }
+}
+
+function assertFound(open: KeptUpload, found: FoundUpload): void {
+  if (Buffer.compare(open.state, found.state) !== 0) {
+    throw new StorageError("changed", `Upload "${found.uploadId}" is no longer what was found`);
   }
 }
 
@@ -261,7 +268,13 @@ class MemoryStorage implements Storage {
       uploads.delete(uploadKey(upload));
       return undefined;
     }
-    return found;
+    return found && { ...found };
+  }
+
+  async updateUpload(upload: FoundUpload, state: Uint8Array, _signal: AbortSignal): Promise<void> {
+    const open = this.#open(upload);
+    assertFound(open, upload);
+    open.state = Uint8Array.from(state);
   }
 
   part(upload: UploadRef, partNumber: number, source: EnvelopeSource, signal: AbortSignal): Draft<Part> {
@@ -304,7 +317,7 @@ class MemoryStorage implements Storage {
   }
 
   async complete(
-    upload: UploadRef,
+    upload: UploadRef | FoundUpload,
     parts: readonly Part[],
     source: EnvelopeSource,
     expect: Expect | undefined,
@@ -315,6 +328,9 @@ class MemoryStorage implements Storage {
       return before;
     }
     const open = this.#open(upload);
+    if ("state" in upload) {
+      assertFound(open, upload);
+    }
     const listed = parts.map((part) => {
       const found = open.parts.get(part.partNumber);
       assertExpected(found, part.tag, `Part ${part.partNumber}`);

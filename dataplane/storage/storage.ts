@@ -16,6 +16,11 @@ export interface UploadRef {
   readonly uploadId: string;
 }
 
+/** An upload as it was found: what is done to it is "changed" if its state is another by now. */
+export interface FoundUpload extends UploadRef {
+  readonly state: Uint8Array;
+}
+
 /** `partNumber` is 1 … 10,000. */
 export interface PartRef extends UploadRef {
   readonly partNumber: number;
@@ -186,6 +191,8 @@ export interface Storage {
   /** "exists" if that upload is there already. */
   createUpload(upload: UploadRef, state: Uint8Array, source: EnvelopeSource, signal: AbortSignal): Promise<void>;
   uploadState(upload: UploadRef, signal: AbortSignal): Promise<UploadState | undefined>;
+  /** Another state for exactly that one; parts and start stay. "no-upload" if it is not open. */
+  updateUpload(upload: FoundUpload, state: Uint8Array, signal: AbortSignal): Promise<void>;
   /** The last commit wins, its bytes with its own envelope, also in a race. commit() is "no-upload" once the upload
    *  has ended. */
   part(upload: UploadRef, partNumber: number, source: EnvelopeSource, signal: AbortSignal): Draft<Part>;
@@ -194,9 +201,10 @@ export interface Storage {
   /** Open ones, by name and upload id. */
   uploads(bucket: string, query: ListQuery, signal: AbortSignal): Promise<Page<Upload>>;
   /** Body = the parts in their order, not copied. Ends the upload and keeps its Entry for a day, in the same commit.
-   *  Repeated: answers that Entry. "changed": a part is not the one listed, or `expect` does not hold. */
+   *  Repeated: answers that Entry. "changed": a part is not the one listed, the state is not the one found, or `expect`
+   *  does not hold. */
   complete(
-    upload: UploadRef,
+    upload: UploadRef | FoundUpload,
     parts: readonly Part[],
     source: EnvelopeSource,
     expect: Expect | undefined,

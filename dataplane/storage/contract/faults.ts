@@ -102,6 +102,18 @@ const STEPS: readonly Step[] = [
     state: async (storage) => ((await storage.uploadState(of, SIGNAL)) === undefined ? "old" : "new"),
   },
   {
+    write: "updateUpload",
+    before: begin,
+    run: async (storage) => {
+      const { state } = (await storage.uploadState(of, SIGNAL)) ?? expect.fail();
+      return storage.updateUpload({ ...of, state }, Buffer.from("new"), SIGNAL);
+    },
+    state: async (storage) => {
+      const text = Buffer.from((await storage.uploadState(of, SIGNAL))?.state ?? []).toString();
+      return text === "s" ? "old" : text;
+    },
+  },
+  {
     write: "part.write",
     before: begin,
     run: (storage) => putPart(storage, of, 1, NEW, { envelope: "new", blockBytes: 3 * MIB }),

@@ -50,6 +50,26 @@ export function multipartContract(open: OpenEmpty): void {
     await expect(again).rejects.toMatchObject(rejection("exists"));
   });
 
+  it("an upload gets another state for exactly the one that was found, and keeps its start and its parts", async () => {
+    const part = await putPart(storage, of, 1, bytesOf("p", MIB));
+    const found = { ...of, state: Buffer.from("state") };
+    nowMs += 5;
+    await storage.updateUpload(found, Buffer.from("next"), SIGNAL);
+    const after = await storage.uploadState(of, SIGNAL);
+    expect(Buffer.from(after?.state ?? []).toString()).toBe("next");
+    expect(after).toMatchObject({ startedMs: nowMs - 5, completed: undefined });
+    const changed = rejection("changed");
+    await expect(storage.updateUpload(found, Buffer.from("late"), SIGNAL)).rejects.toMatchObject(changed);
+    await expect(storage.complete(found, [part], sourceOf("e"), undefined, SIGNAL)).rejects.toMatchObject(changed);
+    expect(await storage.find(ref("a"), SIGNAL)).toBeUndefined();
+    const next = { ...of, state: Buffer.from("next") };
+    await storage.complete(next, [part], sourceOf("e"), undefined, SIGNAL);
+    expect((await get(storage, "a"))?.bytes.equals(bytesOf("p", MIB))).toBe(true);
+    const noUpload = rejection("no-upload");
+    await expect(storage.updateUpload(next, Buffer.from("late"), SIGNAL)).rejects.toMatchObject(noUpload);
+    await expect(storage.updateUpload({ ...found, name: "b" }, next.state, SIGNAL)).rejects.toMatchObject(noUpload);
+  });
+
   it("the object is the listed parts in their order, with the tail and one envelope", async () => {
     const lengths = [3 * MIB, 70_000, 10, 0, 2 * MIB, 0];
     const bytes = lengths.map((length, at) => bytesOf(`part ${at}`, length));

@@ -10,6 +10,7 @@ import {
   type EnvelopeSource,
   type Expect,
   type Finding,
+  type FoundUpload,
   type Health,
   type ListQuery,
   type ObjectRef,
@@ -229,6 +230,12 @@ class FilesystemStorage implements Storage {
     return this.#rooms.reader.uploadState(upload, this.#rooms.nowMs() - COMPLETED_KEPT_MS);
   }
 
+  async updateUpload(upload: FoundUpload, state: Uint8Array, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { bucket, name, uploadId, state: before } = upload;
+    await this.#rooms.queue.run({ does: "updateUpload", bucket, name, uploadId }, [[before], [state]]);
+  }
+
   part(upload: UploadRef, partNumber: number, source: EnvelopeSource, signal: AbortSignal): Draft<Part> {
     signal.throwIfAborted();
     this.#tools.assertRoom();
@@ -253,7 +260,7 @@ class FilesystemStorage implements Storage {
   }
 
   async complete(
-    upload: UploadRef,
+    upload: UploadRef | FoundUpload,
     parts: readonly Part[],
     source: EnvelopeSource,
     expect: Expect | undefined,
@@ -264,10 +271,9 @@ class FilesystemStorage implements Storage {
     const { envelope, tail = new Uint8Array() } = source.whole();
     assertEnvelope(envelope);
     const listed = parts.map(({ partNumber, tag }) => ({ partNumber, tag }));
-    const made = await this.#rooms.queue.run({ does: "complete", bucket, name, uploadId, parts: listed, expect }, [
-      [envelope],
-      [tail],
-    ]);
+    const held = "state" in upload;
+    const operation = { does: "complete", bucket, name, uploadId, parts: listed, expect, held } as const;
+    const made = await this.#rooms.queue.run(operation, [[envelope], [tail], held ? [upload.state] : []]);
     return this.#entry(upload, made, envelope);
   }
 

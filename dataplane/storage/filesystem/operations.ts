@@ -32,6 +32,8 @@ export type Operation =
   | (NameOf & { readonly does: "remove"; readonly expect: Expect | undefined })
   /** state */
   | (UploadOf & { readonly does: "createUpload" })
+  /** the state that it has, the one that it gets */
+  | (UploadOf & { readonly does: "updateUpload" })
   /** envelope, nothing, inline body */
   | (UploadOf & {
       readonly does: "part";
@@ -39,9 +41,10 @@ export type Operation =
       readonly expect: Expect | undefined;
       readonly body: BodyOf;
     })
-  /** envelope, tail */
+  /** envelope, tail; `held`: the state that it must have */
   | (UploadOf & {
       readonly does: "complete";
+      readonly held: boolean;
       readonly parts: readonly { readonly partNumber: number; readonly tag: string }[];
       readonly expect: Expect | undefined;
     })

@@ -55,10 +55,12 @@ export class Transaction {
         return this.#remove(operation, operation.expect);
       case "createUpload":
         return this.#uploads.create(operation, first, nowMs);
+      case "updateUpload":
+        return this.#uploads.update(operation, first, second);
       case "part":
         return this.#uploads.part(operation, first, third, nowMs);
       case "complete":
-        return this.#uploads.complete(operation, first, second, nowMs);
+        return this.#uploads.complete(operation, first, second, operation.held ? third : undefined, nowMs);
       case "abort":
         return this.#uploads.abort(operation);
       case "expire":

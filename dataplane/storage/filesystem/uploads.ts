@@ -21,13 +21,17 @@ export class Uploads {
     this.#records = records;
   }
 
-  #open(upload: UploadOf): number {
+  /** `state`: that it must have. */
+  #open(upload: UploadOf, state?: Uint8Array): number {
     this.#records.assertBucket(upload.bucket);
-    const sql = "SELECT id FROM uploads WHERE bucket = ? AND name = ? AND upload = ?";
+    const sql = "SELECT id, state FROM uploads WHERE bucket = ? AND name = ? AND upload = ?";
     const name = Buffer.from(upload.name);
-    const found = this.#records.sql.one<[number]>(sql, upload.bucket, name, upload.uploadId);
+    const found = this.#records.sql.one<[number, Uint8Array]>(sql, upload.bucket, name, upload.uploadId);
     if (found === undefined) {
       throw new StorageError("no-upload", `There is no open upload "${upload.uploadId}" of "${upload.name}"`);
+    }
+    if (state !== undefined && Buffer.compare(found[1], state) !== 0) {
+      throw new StorageError("changed", `Upload "${upload.uploadId}" is no longer what was found`);
     }
     return found[0];
   }
@@ -51,6 +55,11 @@ export class Uploads {
     this.#records.sql.run(insert, bucket, name, uploadId, nowMs, state);
   }
 
+  update(upload: OperationOf<"updateUpload">, before: Uint8Array, state: Uint8Array): undefined {
+    const owner = this.#open(upload, before);
+    this.#records.sql.run("UPDATE uploads SET state = ? WHERE id = ?", state, owner);
+  }
+
   part(part: OperationOf<"part">, envelope: Uint8Array, bytes: Uint8Array, nowMs: number): Made {
     const owner = this.#open(part);
     const { partNumber } = part;
@@ -70,12 +79,18 @@ export class Uploads {
     return { tag, modifiedMs: nowMs, storedBytes, envelope: undefined };
   }
 
-  complete(complete: OperationOf<"complete">, envelope: Uint8Array, tail: Uint8Array, nowMs: number): Made {
+  complete(
+    complete: OperationOf<"complete">,
+    envelope: Uint8Array,
+    tail: Uint8Array,
+    state: Uint8Array | undefined,
+    nowMs: number,
+  ): Made {
     const before = this.#completed(complete);
     if (before !== undefined) {
       return before;
     }
-    const owner = this.#open(complete);
+    const owner = this.#open(complete, state);
     const name = Buffer.from(complete.name);
     const old = this.#records.find(complete.bucket, name);
     const { listed, unlisted } = this.#sorted(owner, complete);
