@@ -88,10 +88,9 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
       probes.poke();
     },
   });
-
-  const keyDriver = isAlone
-    ? createKeyDriver({ secretsDir: where.secretsDir, storage, audit, nowMs, reload: loading.reload, signal })
-    : undefined;
+  const closing = delayed(signal, where.shutdownDelayMs);
+  const driverNeeds = { secretsDir: where.secretsDir, storage, audit, nowMs, reload: loading.reload, signal: closing };
+  const keyDriver = isAlone ? createKeyDriver(driverNeeds) : undefined;
   const ports = { live, inFlight, log, metrics, requestLine: requestLine(lines, metrics) };
   const admin = createListener({
     ...ports,
@@ -107,7 +106,7 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
     }),
   });
   const s3 = createListener({ ...ports, protocol: createS3Protocol({ objects, buckets, nowMs }) });
-  const restNeeds = { objects, buckets, inFlight, nowMs, keyDriver, shutdown: signal, eventEveryMs: EVENT_EVERY_MS };
+  const restNeeds = { objects, buckets, inFlight, nowMs, keyDriver, shutdown: closing, eventEveryMs: EVENT_EVERY_MS };
   const rest = createListener({ ...ports, protocol: createRest(restNeeds) });
   const checks = { storage, log, metrics, firstMs: CHECK_FIRST_MS, everyMs: CHECK_EVERY_MS };
   const works = [jobs.run, probes.run, loading.watch, (stopped: AbortSignal) => runChecks(checks, stopped)];
@@ -115,7 +114,7 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
   await listen(admin, "COFFER_ADMIN_PORT", where.adminPort, where.listenAddress);
   await loading.loadFirst(signal);
   opened.use(inBackground(works));
-  await serveClients(where, s3, rest, log, signal);
+  await serveClients(where, s3, rest, log, closing);
 }
 
 /** Until the signal aborts; then what is in flight may finish, within its limit. */
@@ -134,6 +133,15 @@ async function serveClients(where: Whereabouts, s3: Listener, rest: Listener, lo
 
 function notClosed(log: Log): (error: unknown) => void {
   return (cause) => log.warn("a KMS client did not close", { cause });
+}
+
+/** Aborts so much later than the signal: whoever asks /readyz has time to see that no more should be sent here. */
+function delayed(signal: AbortSignal, delayMs: number): AbortSignal {
+  if (delayMs === 0) return signal;
+  const closing = new AbortController();
+  // A start that fails half-way has nobody to wait for.
+  void aborted(signal).then(() => setTimeout(() => closing.abort(signal.reason), delayMs).unref());
+  return closing.signal;
 }
 
 /** Runs until it is disposed of. */

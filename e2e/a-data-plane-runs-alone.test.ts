@@ -61,15 +61,19 @@ async function pastedLines(): Promise<readonly string[]> {
   return [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, lines]) => lines ?? "");
 }
 
+/** Makes a bucket and an object, and reads it, each on a connection of its own; what was printed. */
+async function askAsThePageSays(): Promise<string> {
+  const lines = (await pastedLines()).find((one) => one.includes("admin.env")) ?? "";
+  return (await run("bash", ["-ec", lines], { cwd: home })).stdout;
+}
+
 describe("a data plane alone", () => {
   test("starts from RustFS's two files, serves as the page says, rotates, re-wraps and starts again", async () => {
     await writeFile(join(home, "config", "kms.toml"), RUSTFS_KMS);
     await writeFile(join(home, "config", "encryption.toml"), RUSTFS_ENCRYPTION);
     await alone.start({ COFFER_CONFIG: "config" });
     expect(alone.output).toContain("config/kms.toml:3 kms.endpoint: has no effect with the provider local");
-    const lines = (await pastedLines()).find((one) => one.includes("admin.env")) ?? "";
-    const pasted = await run("bash", ["-ec", lines], { cwd: home });
-    expect(pasted.stdout).toMatch(/\}hello\n$/);
+    expect(await askAsThePageSays()).toMatch(/\}hello\n$/);
 
     const who = await alone.credentials();
     const rotated = await alone.rest("keys/local/rotate?ifVersion=1", { method: "POST" });
@@ -170,6 +174,23 @@ describe("a data plane alone", () => {
     ]);
     expect(alone.output).not.toContain("marker");
     await expect(readFile(join(home, "data", "index.sqlite"))).rejects.toThrow(/ENOENT/);
+  });
+
+  test("says at once that it is going, and serves as before for as long as it was told", async () => {
+    await alone.start({ COFFER_CONFIG: "config", COFFER_SHUTDOWN_DELAY_SECONDS: "60" });
+    alone.signal("SIGTERM");
+    const ready = async () => (await alone.admin("/readyz")).json();
+    await waitFor("/readyz to say so", ACTS_MS, async () => (await alone.admin("/readyz")).status === 503);
+    expect(await ready()).toEqual({ ready: false, reasons: ["shutting down"] });
+    expect(await askAsThePageSays()).toMatch(/\}hello\n$/);
+    expect(await ready()).toEqual({ ready: false, reasons: ["shutting down"] });
+  });
+
+  test("ends when that time is over", async () => {
+    await alone.start({ COFFER_CONFIG: "config", COFFER_SHUTDOWN_DELAY_SECONDS: "1" });
+    const beganMs = performance.now();
+    expect(await alone.end("SIGTERM")).toBe(0);
+    expect(performance.now() - beganMs).toBeGreaterThan(990);
   });
 
   test("does not start without the ring that its data need, and starts with it again", async () => {

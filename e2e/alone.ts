@@ -70,13 +70,19 @@ export class AloneDataPlane {
     });
   }
 
-  async end(signal: NodeJS.Signals): Promise<void> {
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  /** Its exit code; null: the signal ended it, or nothing ran. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child;
     this.#child = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return null;
     const gone = once(child, "exit");
     child.kill(signal);
-    await gone;
+    const [code] = (await gone) as [number | null];
+    return code;
   }
 
   credentials(name = "admin"): Promise<Credentials> {

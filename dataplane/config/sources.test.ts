@@ -21,6 +21,7 @@ describe("readEnvironment()", () => {
       adminPort: 9090,
       dataDir: "data",
       secretsDir: "secrets",
+      shutdownDelayMs: 0,
     });
     expect(readEnvironment({ COFFER_CONFIG: "" }).configPath).toBeUndefined();
   });
@@ -29,6 +30,14 @@ describe("readEnvironment()", () => {
     expect(() => readEnvironment({ COFFER_S3_PORT: "x", COFFER_REST_PORT: "70000" })).toThrow(
       /2 problem.*COFFER_S3_PORT.*COFFER_REST_PORT/,
     );
+  });
+
+  it("takes whole seconds for the end to wait, within bounds", () => {
+    const read = (seconds: string) => readEnvironment({ COFFER_SHUTDOWN_DELAY_SECONDS: seconds }).shutdownDelayMs;
+    expect(["", "0", "3", "60"].map(read)).toEqual([0, 0, 3000, 60_000]);
+    for (const wrong of ["-1", "0.5", "61", "3s"]) {
+      expect(() => read(wrong)).toThrow("COFFER_SHUTDOWN_DELAY_SECONDS must be whole seconds from 0 to 60");
+    }
   });
 });
 

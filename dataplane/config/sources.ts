@@ -28,6 +28,8 @@ export interface Whereabouts {
   readonly dataDir: string;
   /** For keys and credentials of a data plane that runs alone. */
   readonly secretsDir: string;
+  /** How long all is served as before when the process is asked to end, and /readyz says that it is not ready. */
+  readonly shutdownDelayMs: number;
 }
 
 /** `hash` is the fingerprint of what was read. */
@@ -40,17 +42,20 @@ export interface ConfigSource extends Watched {
   read(): Promise<ReadSource>;
 }
 
+const SHUTDOWN_DELAY_SECONDS_MAX = 60;
+
 /** All problems at once; throws ConfigError. */
 export function readEnvironment(environment: Environment): Whereabouts {
   const problems: string[] = [];
-  const port = (name: string, otherwise: number): number => {
+  const whole = (name: string, what: string, most: number, otherwise: number): number => {
     const text = environment[name];
     if (text === undefined || text === "") return otherwise;
     const value = Number(text);
-    if (Number.isInteger(value) && value >= 0 && value <= 65_535) return value;
-    problems.push(`${name} must be a port from 0 to 65535`);
+    if (Number.isInteger(value) && value >= 0 && value <= most) return value;
+    problems.push(`${name} must be ${what} from 0 to ${most}`);
     return otherwise;
   };
+  const port = (name: string, otherwise: number) => whole(name, "a port", 65_535, otherwise);
   const whereabouts = {
     configPath: environment["COFFER_CONFIG"] || undefined,
     listenAddress: environment["COFFER_LISTEN"] || "127.0.0.1",
@@ -59,6 +64,7 @@ export function readEnvironment(environment: Environment): Whereabouts {
     adminPort: port("COFFER_ADMIN_PORT", 9090),
     dataDir: environment["COFFER_DATA_DIR"] || "data",
     secretsDir: environment["COFFER_SECRETS_DIR"] || "secrets",
+    shutdownDelayMs: whole("COFFER_SHUTDOWN_DELAY_SECONDS", "whole seconds", SHUTDOWN_DELAY_SECONDS_MAX, 0) * 1000,
   };
   if (problems.length > 0) throw new ConfigError(problems);
   return whereabouts;

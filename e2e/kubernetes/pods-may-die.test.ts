@@ -78,7 +78,7 @@ describe("a store under load", () => {
 /** The same pod once more, beside it, as somebody makes who knows no better. */
 function intruderOf({ spec }: KubeObject): object {
   const [container] = spec.containers;
-  const { startupProbe, livenessProbe, readinessProbe, lifecycle, ...program } = container;
+  const { startupProbe, livenessProbe, readinessProbe, ...program } = container;
   return {
     apiVersion: "v1",
     kind: "Pod",

@@ -104,6 +104,29 @@ describe("storeObjects()", () => {
     expect(resourcesOf({ resources: { limits } })).toEqual({ limits });
   });
 
+  it("lets a pod that is going be heard to say so, and has it end well within its grace", () => {
+    const { template } = specOf(storeObjects(store(), AROUND), "statefulSet") as unknown as {
+      readonly template: {
+        readonly spec: {
+          readonly terminationGracePeriodSeconds: number;
+          readonly containers: readonly [
+            {
+              readonly env: readonly { readonly name: string; readonly value: string }[];
+              readonly readinessProbe: { readonly periodSeconds: number; readonly failureThreshold: number };
+            },
+          ];
+        };
+      };
+    };
+    const [{ env, readinessProbe }] = template.spec.containers;
+    const delaySeconds = Number(env.find(({ name }) => name === "COFFER_SHUTDOWN_DELAY_SECONDS")?.value);
+    const { periodSeconds, failureThreshold } = readinessProbe;
+    // A node looks at most once a second what it leads where.
+    expect(delaySeconds).toBeGreaterThan(periodSeconds * failureThreshold + 1);
+    // And 25 s for what is in flight, and some to close the volume.
+    expect(delaySeconds + 30).toBeLessThan(template.spec.terminationGracePeriodSeconds);
+  });
+
   it("is reached by the name of its Service", () => {
     expect(storeUrls({ namespace: "team", name: "default" })).toEqual({
       s3: "http://coffer-default.team.svc:9000",

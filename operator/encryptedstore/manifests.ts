@@ -25,8 +25,11 @@ export const PLACES = {
 const USER = 10001;
 /** The data plane finishes what is in flight within less. */
 const GRACE_SECONDS = 45;
-/** Until nobody sends new requests to a pod that is going. */
-const LINGER_SECONDS = 2;
+/**
+ * Of a pod that is going, and the only one of its Service: until its readiness probe has failed and every node has heard
+ * of it. A connection that a node leads to a pod whose network is gone gets no answer, not even a refusal.
+ */
+const SHUTDOWN_DELAY_SECONDS = 3;
 const TOKEN_SECONDS = 3600;
 /** rw-r-----: the group is the pods'. */
 const GROUP_READS = 0o440;
@@ -240,6 +243,7 @@ function container({ spec: { pod = {} } }: EncryptedStore, { image }: StoreSurro
       { name: "COFFER_CONFIG", value: `${PLACES.config}/${PLACES.configFile}` },
       { name: "COFFER_LISTEN", value: "0.0.0.0" },
       { name: "COFFER_DATA_DIR", value: PLACES.data },
+      { name: "COFFER_SHUTDOWN_DELAY_SECONDS", value: String(SHUTDOWN_DELAY_SECONDS) },
     ],
     ports: [
       { name: "s3", containerPort: PORTS.s3, protocol: "TCP" },
@@ -256,9 +260,9 @@ function container({ spec: { pod = {} } }: EncryptedStore, { image }: StoreSurro
       failureThreshold: 600,
     },
     livenessProbe: { ...asks("/healthz"), periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 },
-    // On a busy node an answer takes its time; with one replica, a pod that is taken out of its Service is an outage.
-    readinessProbe: { ...asks("/readyz"), periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 3 },
-    lifecycle: { preStop: { sleep: { seconds: LINGER_SECONDS } } },
+    // On a busy node an answer takes its time; with one replica, a pod that is taken out of its Service is an outage. But
+    // an answer that says no is meant: within the shutdown's delay it must have been heard.
+    readinessProbe: { ...asks("/readyz"), periodSeconds: 1, timeoutSeconds: 15, failureThreshold: 1 },
     securityContext: {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
