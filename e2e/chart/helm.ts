@@ -97,6 +97,7 @@ export async function withValues(
   flags: readonly string[],
   values: object,
   kubeconfig?: string,
+  limitMs = RUN_MS,
 ): Promise<HelmAnswer> {
   const folder = await mkdtemp(join(tmpdir(), "coffer-values-"));
   try {
@@ -106,6 +107,7 @@ export async function withValues(
       helm,
       flags.map((flag) => (flag === "-" ? file : flag)),
       kubeconfig,
+      limitMs,
     );
   } finally {
     await rm(folder, { recursive: true, force: true });

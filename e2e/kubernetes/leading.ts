@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { waitFor } from "../harness.ts";
 import { type Leader, leaseHolder, untilOperator } from "./operatorpods.ts";
 
-const LEADS_MS = 60_000;
+/** One that was killed more than once is kept waiting by its node before it is started again. */
+const LEADS_MS = 120_000;
 /** Whoever waits for the lease to run out need not look more often. */
 const LOOK_AGAIN_MS = 200;
 

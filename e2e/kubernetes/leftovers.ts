@@ -5,7 +5,7 @@ import { getObject, listObjects } from "./cluster.ts";
 import { OUR_KINDS } from "./photograph.ts";
 
 /** Pods have their time to go, and the namespace's controller looks again only after a while. */
-const NAMESPACE_GONE_MS = 120_000;
+const NAMESPACE_GONE_MS = 240_000;
 
 /** Fails with what the namespace says of what is left in it. */
 export async function untilNamespaceGone(name: string): Promise<void> {

@@ -7,6 +7,7 @@ import type { KubeObject } from "./objects.ts";
 
 export const OPERATOR = "coffer-operator";
 
+const READY_MS = 120_000;
 const LABELS = "app.kubernetes.io/component=operator";
 
 /** Those that are not on their way out. */
@@ -36,12 +37,12 @@ export async function leaseHolder(): Promise<Leader | undefined> {
 }
 
 /** Resolves when as many are ready, and no other is left. */
-export async function scaleOperator(replicas: number, withinMs = 60_000): Promise<void> {
+export async function scaleOperator(replicas: number, withinMs = READY_MS): Promise<void> {
   await patchObject("deployments", sharedCluster().operatorNamespace, OPERATOR, { spec: { replicas } });
   await untilOperator(replicas, withinMs);
 }
 
-export async function untilOperator(replicas: number, withinMs = 60_000): Promise<void> {
+export async function untilOperator(replicas: number, withinMs = READY_MS): Promise<void> {
   await waitFor(`${replicas} operators`, withinMs, async () => {
     const pods = await listObjects("pods", sharedCluster().operatorNamespace, LABELS);
     return pods.length === replicas && pods.every(isReady);

@@ -6,6 +6,8 @@ import { RELEASE } from "./install.ts";
 import { untilOperator } from "./operatorpods.ts";
 
 const WAIT = "3m";
+/** Longer than Helm waits itself, so that it says what it waited for. */
+const LIMIT_MS = 240_000;
 const READY_MS = 120_000;
 
 /** A verb on the release. Fails with what Helm says. */
@@ -14,7 +16,7 @@ export async function helm(verbs: readonly string[], values: object = {}): Promi
   const [verb = "", ...more] = verbs;
   const flags = [verb, RELEASE, ...more, "--namespace", operatorNamespace, "--wait", "--timeout", WAIT];
   const takesValues = more.includes(CHART) ? ["--values", "-"] : [];
-  const { code, output, errors } = await withValues(program, [...flags, ...takesValues], values, kubeconfig);
+  const { code, output, errors } = await withValues(program, [...flags, ...takesValues], values, kubeconfig, LIMIT_MS);
   if (code !== 0) throw new Error(`helm ${verb} failed: ${errors.trim()}`);
   return output;
 }

@@ -4,8 +4,9 @@ import { defineConfig } from "vitest/config";
 const shared = {
   root: resolve(import.meta.dirname, "..", ".."),
   pool: "forks",
-  testTimeout: 180_000,
-  hookTimeout: 180_000,
+  // More than any wait in a test: whatever is waited for in vain says so itself.
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
 } as const;
 const TESTS = "e2e/kubernetes/**/*.test.ts";
 const SERIAL = "e2e/kubernetes/**/*.serial.test.ts";
