@@ -36,6 +36,7 @@ export const NO_CREDENTIALS: CredentialsPlan = {
   actions: [],
   published: [],
   pending: [],
+  replaced: [],
   conflicts: [],
 };
 

@@ -7,11 +7,15 @@ import { ACCESS_KEYS } from "../crds/names.ts";
 import type { ConditionType } from "../crds/reasons.ts";
 import { askApiServer, mustAsk, sharedApiServer } from "../e2e/cluster/apiserver.ts";
 import { RESOURCES } from "./kube/resources.ts";
+import { eventually } from "./kube/world.ts";
 import { conditionIn, createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
 
 const never = new AbortController().signal;
 const CLASSES = "/apis/storage.k8s.io/v1/storageclasses";
 const MERGE = { "content-type": "application/merge-patch+json" };
+/** What nobody tells of is looked at every half a minute at the latest. */
+const WITHIN_MS = 120_000;
+const TEST_MS = 300_000;
 let world: OperatorWorld;
 
 beforeAll(async () => {
@@ -29,7 +33,12 @@ async function applyStore(name: string, filesystem: object, more: object = {}): 
 }
 
 async function until(name: string, type: ConditionType, reason: string): Promise<EncryptedStore> {
-  return await world.until(RESOURCES.encryptedStores, name, (one) => conditionIn(one, type)?.reason === reason, 45_000);
+  return await world.until(
+    RESOURCES.encryptedStores,
+    name,
+    (one) => conditionIn(one, type)?.reason === reason,
+    WITHIN_MS,
+  );
 }
 
 /** What the controllers of volumes say of a claim: here nobody else does. */
@@ -49,86 +58,108 @@ describe("a volume", () => {
     );
     expect(conditionIn(store, "Ready")).toMatchObject({ status: "False", reason: "VolumePending" });
     world.node.pause(false);
-    await world.untilReady(RESOURCES.encryptedStores, "pending", 45_000);
+    await world.untilReady(RESOURCES.encryptedStores, "pending", WITHIN_MS);
   });
 
-  it("whose StorageClass lets nothing grow is told with what to do, serves on, and grows when that is done", async () => {
-    const storageClassName = `fixed-${world.namespace}`;
-    const made = { metadata: { name: storageClassName }, provisioner: "nobody.example", allowVolumeExpansion: false };
-    await mustAsk(sharedApiServer(), "POST", CLASSES, made);
-    await applyStore("fixed", { size: "5Gi", storageClassName });
-    await say("coffer-fixed", { phase: "Bound", capacity: { storage: "5Gi" } });
-    await world.untilReady(RESOURCES.encryptedStores, "fixed", 45_000);
-    await applyStore("fixed", { size: "6Gi", storageClassName }, { pod: { labels: { team: "a" } } });
-    const store = await until("fixed", "BackendReachable", "VolumeResizeFailed");
-    const condition = conditionIn(store, "BackendReachable");
-    expect(condition?.message).toContain('PersistentVolumeClaim "coffer-fixed"');
-    expect(condition?.message).toContain("allowVolumeExpansion: true in its StorageClass");
-    expect(isTrue(store, "Available")).toBe(true);
-    expect(conditionIn(store, "ResourcesApplied")?.status).toBe("True");
-    // What else the spec says is done all the same.
-    await world.until(RESOURCES.statefulSets, "coffer-fixed", (set) => JSON.stringify(set).includes('"team":"a"'));
-    const allowed = { allowVolumeExpansion: true };
-    const { status } = await askApiServer(sharedApiServer(), "PATCH", `${CLASSES}/${storageClassName}`, allowed, MERGE);
-    expect(status).toBe(200);
-    await world.untilReady(RESOURCES.encryptedStores, "fixed", 90_000);
-    const claim = await world.find(RESOURCES.volumeClaims, "coffer-fixed");
-    expect(claim).toMatchObject({ spec: { resources: { requests: { storage: "6Gi" } } } });
-  }, 150_000);
+  it(
+    "whose StorageClass lets nothing grow is told with what to do, serves on, and grows when that is done",
+    async () => {
+      const storageClassName = `fixed-${world.namespace}`;
+      const made = { metadata: { name: storageClassName }, provisioner: "nobody.example", allowVolumeExpansion: false };
+      await mustAsk(sharedApiServer(), "POST", CLASSES, made);
+      await applyStore("fixed", { size: "5Gi", storageClassName });
+      await say("coffer-fixed", { phase: "Bound", capacity: { storage: "5Gi" } });
+      await world.untilReady(RESOURCES.encryptedStores, "fixed", WITHIN_MS);
+      await applyStore("fixed", { size: "6Gi", storageClassName }, { pod: { labels: { team: "a" } } });
+      const store = await until("fixed", "BackendReachable", "VolumeResizeFailed");
+      const condition = conditionIn(store, "BackendReachable");
+      expect(condition?.message).toContain('PersistentVolumeClaim "coffer-fixed"');
+      expect(condition?.message).toContain("allowVolumeExpansion: true in its StorageClass");
+      expect(isTrue(store, "Available")).toBe(true);
+      expect(conditionIn(store, "ResourcesApplied")?.status).toBe("True");
+      // What else the spec says is done all the same.
+      await world.until(RESOURCES.statefulSets, "coffer-fixed", (set) => JSON.stringify(set).includes('"team":"a"'));
+      const allowed = { allowVolumeExpansion: true };
+      const { status } = await askApiServer(
+        sharedApiServer(),
+        "PATCH",
+        `${CLASSES}/${storageClassName}`,
+        allowed,
+        MERGE,
+      );
+      expect(status).toBe(200);
+      await world.untilReady(RESOURCES.encryptedStores, "fixed", WITHIN_MS);
+      const claim = await world.find(RESOURCES.volumeClaims, "coffer-fixed");
+      expect(claim).toMatchObject({ spec: { resources: { requests: { storage: "6Gi" } } } });
+    },
+    TEST_MS,
+  );
 
-  it("that another store of that name left, and that is larger than the spec says, is told with what to do", async () => {
-    const labels = {
-      "app.kubernetes.io/name": "coffer",
-      "app.kubernetes.io/instance": "shrunk",
-      "app.kubernetes.io/component": "data-plane",
-      "app.kubernetes.io/managed-by": "coffer",
-    };
-    const claim = {
-      apiVersion: "v1",
-      kind: "PersistentVolumeClaim",
-      metadata: { namespace: world.namespace, name: "coffer-shrunk", labels },
-      spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "5Gi" } } },
-    };
-    await world.kube.create(RESOURCES.volumeClaims, claim, never);
-    await say("coffer-shrunk", { phase: "Bound", capacity: { storage: "5Gi" } });
-    await applyStore("shrunk", { size: "1Gi" });
-    const store = await until("shrunk", "BackendReachable", "VolumeResizeFailed");
-    expect(conditionIn(store, "BackendReachable")?.message).toContain(
-      "spec.backend.filesystem.size must be no less than what it has",
-    );
-    await applyStore("shrunk", { size: "5Gi" });
-    await world.untilReady(RESOURCES.encryptedStores, "shrunk", 60_000);
-  }, 120_000);
+  it(
+    "that another store of that name left, and that is larger than the spec says, is told with what to do",
+    async () => {
+      const labels = {
+        "app.kubernetes.io/name": "coffer",
+        "app.kubernetes.io/instance": "shrunk",
+        "app.kubernetes.io/component": "data-plane",
+        "app.kubernetes.io/managed-by": "coffer",
+      };
+      const claim = {
+        apiVersion: "v1",
+        kind: "PersistentVolumeClaim",
+        metadata: { namespace: world.namespace, name: "coffer-shrunk", labels },
+        spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "5Gi" } } },
+      };
+      await world.kube.create(RESOURCES.volumeClaims, claim, never);
+      await say("coffer-shrunk", { phase: "Bound", capacity: { storage: "5Gi" } });
+      await applyStore("shrunk", { size: "1Gi" });
+      const store = await until("shrunk", "BackendReachable", "VolumeResizeFailed");
+      expect(conditionIn(store, "BackendReachable")?.message).toContain(
+        "spec.backend.filesystem.size must be no less than what it has",
+      );
+      await applyStore("shrunk", { size: "5Gi" });
+      await world.untilReady(RESOURCES.encryptedStores, "shrunk", WITHIN_MS);
+    },
+    TEST_MS,
+  );
 
-  it("that its driver could not make larger is told in the driver's words", async () => {
-    await world.untilReady(RESOURCES.encryptedStores, "pending", 45_000);
-    const condition = { type: "ControllerResizeError", status: "True", message: "the pool is full" };
-    await say("coffer-pending", { phase: "Bound", conditions: [condition] });
-    const store = await until("pending", "BackendReachable", "VolumeResizeFailed");
-    expect(conditionIn(store, "BackendReachable")?.message).toContain("the pool is full");
-    await say("coffer-pending", { phase: "Bound", conditions: [] });
-    await world.untilReady(RESOURCES.encryptedStores, "pending", 45_000);
-  }, 120_000);
+  it(
+    "that its driver could not make larger is told in the driver's words",
+    async () => {
+      await world.untilReady(RESOURCES.encryptedStores, "pending", WITHIN_MS);
+      const condition = { type: "ControllerResizeError", status: "True", message: "the pool is full" };
+      await say("coffer-pending", { phase: "Bound", conditions: [condition] });
+      const store = await until("pending", "BackendReachable", "VolumeResizeFailed");
+      expect(conditionIn(store, "BackendReachable")?.message).toContain("the pool is full");
+      await say("coffer-pending", { phase: "Bound", conditions: [] });
+      await world.untilReady(RESOURCES.encryptedStores, "pending", WITHIN_MS);
+    },
+    TEST_MS,
+  );
 });
 
 describe("an image", () => {
-  it("that cannot be pulled is told with what to look at, and the store is ready when another can", async () => {
-    await applyStore("imageless", {}, { pod: { image: "nowhere.invalid/coffer:1" } });
-    await say("coffer-imageless", { phase: "Bound" });
-    const store = await world.until(
-      RESOURCES.encryptedStores,
-      "imageless",
-      (one) => conditionIn(one, "Available")?.message.includes("ImagePullBackOff") === true,
-      45_000,
-    );
-    const condition = conditionIn(store, "Available");
-    expect(condition).toMatchObject({ status: "False", reason: "PodsNotReady" });
-    expect(condition?.message).toContain('Back-off pulling image "nowhere.invalid/coffer:1"');
-    expect(condition?.message).toContain("check spec.pod.image and spec.pod.imagePullSecrets");
-    expect(conditionIn(store, "Ready")?.message).toContain("ImagePullBackOff");
-    await applyStore("imageless", {}, { pod: { image: "coffer:test" } });
-    await world.untilReady(RESOURCES.encryptedStores, "imageless", 60_000);
-  }, 120_000);
+  it(
+    "that cannot be pulled is told with what to look at, and the store is ready when another can",
+    async () => {
+      await applyStore("imageless", {}, { pod: { image: "nowhere.invalid/coffer:1" } });
+      await say("coffer-imageless", { phase: "Bound" });
+      const store = await world.until(
+        RESOURCES.encryptedStores,
+        "imageless",
+        (one) => conditionIn(one, "Available")?.message.includes("ImagePullBackOff") === true,
+        WITHIN_MS,
+      );
+      const condition = conditionIn(store, "Available");
+      expect(condition).toMatchObject({ status: "False", reason: "PodsNotReady" });
+      expect(condition?.message).toContain('Back-off pulling image "nowhere.invalid/coffer:1"');
+      expect(condition?.message).toContain("check spec.pod.image and spec.pod.imagePullSecrets");
+      expect(conditionIn(store, "Ready")?.message).toContain("ImagePullBackOff");
+      await applyStore("imageless", {}, { pod: { image: "coffer:test" } });
+      await world.untilReady(RESOURCES.encryptedStores, "imageless", WITHIN_MS);
+    },
+    TEST_MS,
+  );
 });
 
 describe("a store with selfService", () => {
@@ -143,7 +174,7 @@ describe("a store with selfService", () => {
 
   it("is ready when the provider is there, and its credentials make a bucket and use it", async () => {
     await world.apply(RESOURCES.kmsProviders, "later", { type: "Local" });
-    await world.untilReady(RESOURCES.encryptedStores, "own", 45_000);
+    await world.untilReady(RESOURCES.encryptedStores, "own", WITHIN_MS);
     const keys = await world.secret("own-admin");
     expect(keys[ACCESS_KEYS.bucketName]).toBeUndefined();
     const base = `http://${world.node.addressOf("coffer-own-0")}:8080/api/v1/buckets/mine`;
@@ -153,6 +184,25 @@ describe("a store with selfService", () => {
     expect((await ask("PUT", base)).status).toBeLessThan(300);
     expect((await ask("PUT", `${base}/objects/a`, "a")).status).toBeLessThan(300);
     expect(await (await ask("GET", `${base}/objects/a`)).text()).toBe("a");
+  });
+
+  it("makes new credentials when their Secret is deleted, ends the old ones, and tells of it", async () => {
+    const old = (await world.secret("own-admin"))[ACCESS_KEYS.token];
+    await world.remove(RESOURCES.secrets, "own-admin");
+    await world.until(RESOURCES.secrets, "own-admin", () => true, 45_000);
+    const token = (await world.secret("own-admin"))[ACCESS_KEYS.token];
+    expect(token).not.toBe(old);
+    const url = `http://${world.node.addressOf("coffer-own-0")}:8080/api/v1/buckets/mine/objects/a`;
+    const status = async (bearer = "") => (await fetch(url, { headers: { authorization: `Bearer ${bearer}` } })).status;
+    await eventually(
+      async () => [await status(token), await status(old)],
+      ([now, before]) => now === 200 && before === 401,
+      45_000,
+    );
+    await eventually(
+      async () => await world.events("own"),
+      (reasons) => reasons.includes("CredentialsRotated"),
+    );
   });
 
   it("holds its provider", async () => {
@@ -172,6 +222,6 @@ describe("a store with selfService", () => {
     expect(isTrue(store, "Stalled")).toBe(true);
     expect((await world.find(RESOURCES.secrets, "foreign-admin"))?.data).toEqual(data);
     await world.remove(RESOURCES.secrets, "foreign-admin");
-    await world.untilReady(RESOURCES.encryptedStores, "foreign", 45_000);
+    await world.untilReady(RESOURCES.encryptedStores, "foreign", WITHIN_MS);
   });
 });

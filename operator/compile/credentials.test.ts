@@ -118,9 +118,9 @@ describe("planCredentials()", () => {
   test("ends every pair at once when the Secret was taken away, and then makes a new one", () => {
     const before = [configured(second, 1), configured(first, 0, NOW_MS + 5)];
     const ended = plan(entry({ generation: 1, before, fresh: third }));
-    expect(ended).toMatchObject({ configured: [], actions: [], pending: ["app"] });
+    expect(ended).toMatchObject({ configured: [], actions: [], pending: ["app"], replaced: ["app"] });
     const begun = plan(entry({ generation: 1, before: [], fresh: third }));
-    expect(begun.actions).toEqual([{ kind: "create", entry: "app", pair: third }]);
+    expect(begun).toMatchObject({ actions: [{ kind: "create", entry: "app", pair: third }], replaced: [] });
   });
 
   test("touches nothing that is not ours", () => {

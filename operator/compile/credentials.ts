@@ -47,13 +47,15 @@ export interface CredentialsPlan {
   readonly published: readonly { readonly entry: string; readonly generation: number }[];
   /** Entries that are on their way. */
   readonly pending: readonly string[];
+  /** Those of them whose Secret has gone: their pairs end, and others are made. */
+  readonly replaced: readonly string[];
   /** Places where something stands that is not ours. */
   readonly conflicts: readonly { readonly entry: string; readonly place: string }[];
 }
 
 type EntryPlan = {
   readonly configured: readonly ConfiguredCredential[];
-  readonly state: "published" | "pending" | "conflict";
+  readonly state: "published" | "pending" | "replaced" | "conflict";
   readonly action?: CredentialAction;
 };
 
@@ -87,7 +89,8 @@ export function planCredentials(entries: readonly EntryObserved[], overlapMs: nu
       entry: entry.wish.name,
       generation: currentOf(plan.configured)?.generation ?? entry.wish.generation,
     })),
-    pending: inState("pending").map(({ entry }) => entry.wish.name),
+    pending: [...inState("pending"), ...inState("replaced")].map(({ entry }) => entry.wish.name),
+    replaced: inState("replaced").map(({ entry }) => entry.wish.name),
     conflicts: inState("conflict").map(({ entry }) => ({
       entry: entry.wish.name,
       place: entry.seen.kind === "foreign" ? entry.seen.place : "",
@@ -105,7 +108,7 @@ function planEntry(observed: EntryObserved, overlapMs: number, nowMs: number): E
   if (current === undefined) return begin(observed);
   if (seen.kind === "absent") {
     // Whoever takes the Secret away ends its pair; the next pass begins anew, when the configuration has forgotten it.
-    return { configured: NONE, state: "pending" };
+    return { configured: NONE, state: "replaced" };
   }
   if (current.generation < wish.generation) return rotate(observed, before, current, nowMs + overlapMs);
   // A counter that is lower than what was dealt with belongs to a resource that was made again: it is adopted.

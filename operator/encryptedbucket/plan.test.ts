@@ -36,6 +36,7 @@ const published: CredentialsPlan = {
   actions: [],
   published: [{ entry: "app", generation: 0 }],
   pending: [],
+  replaced: [],
   conflicts: [],
 };
 

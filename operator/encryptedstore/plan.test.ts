@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { EncryptedStore, EncryptedStoreStatus } from "../../crds/encryptedstore.ts";
 import { API_VERSION } from "../../crds/names.ts";
 import { statusProblems, validate } from "../../crds/validate.ts";
+import { NO_CREDENTIALS } from "../access.ts";
 import { sameStatus } from "../conditions.ts";
 import type { PodFacts } from "../rollout.ts";
 import { type ObservedStore, planStore } from "./plan.ts";
@@ -46,7 +47,7 @@ function plan(of: EncryptedStore, changes: Partial<ObservedStore> = {}) {
     isStarting: false,
     revision: undefined,
     selfService: undefined,
-    credentials: { configured: [], actions: [], published: [], pending: [], conflicts: [] },
+    credentials: NO_CREDENTIALS,
     endpoints: { s3: "http://127.0.0.1:9000", rest: "http://127.0.0.1:8080" },
     buckets: 3,
     ...changes,
@@ -116,13 +117,7 @@ const cases: Record<string, [changes: Partial<ObservedStore>, expected: Record<s
   ],
   "a Secret of its credentials that is another's": [
     {
-      credentials: {
-        configured: [],
-        actions: [],
-        published: [],
-        pending: [],
-        conflicts: [{ entry: "admin", place: 'Secret "default-admin"' }],
-      },
+      credentials: { ...NO_CREDENTIALS, conflicts: [{ entry: "admin", place: 'Secret "default-admin"' }] },
     },
     { Ready: "False NameTaken", Stalled: "True NameTaken" },
   ],
@@ -140,4 +135,20 @@ test("leaves a suspended store's status as it is", () => {
   const { status } = plan(store());
   const planned = plan(store({ suspend: true }, status), { pods: [] });
   expect(reasons(planned)).toEqual({ ...reasons({ status }), Suspended: "True Suspended" });
+});
+
+test("tells of credentials that are replaced, once the configuration can do without the old ones", () => {
+  const { status } = plan(store());
+  const credentials = { ...NO_CREDENTIALS, pending: ["admin"], replaced: ["admin"] };
+  const told = [
+    {
+      type: "Normal",
+      reason: "CredentialsRotated",
+      message: "new credentials for selfService entry admin: its Secret was gone, so the old ones have ended",
+    },
+  ];
+  const notices = (changes: Partial<ObservedStore>) => plan(store({}, status), { credentials, ...changes }).events;
+  expect(notices({ selfService: {} })).toEqual(told);
+  expect(notices({ selfService: {}, credentials: { ...credentials, replaced: [] } })).toEqual([]);
+  expect(notices({ selfService: { finding: "ProviderNotReady", message: "no key" } })).not.toContainEqual(told[0]);
 });

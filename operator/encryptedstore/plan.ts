@@ -16,7 +16,7 @@ import {
   type Verdict,
   yes,
 } from "../conditions.ts";
-import type { Plan } from "../kind.ts";
+import type { Notice, Plan } from "../kind.ts";
 import { appliedVerdict, type PodFacts } from "../rollout.ts";
 
 /** How often to look whether a start takes too long. */
@@ -77,9 +77,19 @@ export function planStore(observed: ObservedStore, now: Date): StorePlan {
   return {
     actions: observed.credentials.actions.map((action) => ({ ...action, store: metadata.name })),
     status: statusOf(observed, conditions, generation),
-    events: readyNotices(status.conditions, conditions, "ready"),
+    events: [...credentialNotices(observed), ...readyNotices(status.conditions, conditions, "ready")],
     againAfterMs: againAfter(observed),
   };
+}
+
+/** They end with the configuration that this pass gives to the pods: where it gives none, they have not ended. */
+function credentialNotices({ credentials, selfService, cluster }: ObservedStore): Notice[] {
+  if (selfService === undefined || isFinding(selfService) || cluster?.configuration !== undefined) return [];
+  return credentials.replaced.map((entry) => ({
+    type: "Normal",
+    reason: "CredentialsRotated",
+    message: `new credentials for selfService entry ${entry}: its Secret was gone, so the old ones have ended`,
+  }));
 }
 
 function againAfter({ credentials, isStarting }: ObservedStore): number | undefined {

@@ -29,6 +29,7 @@ export const NO_CREDENTIALS: CredentialsPlan = {
   actions: [],
   published: [],
   pending: [],
+  replaced: [],
   conflicts: [],
 };
 
