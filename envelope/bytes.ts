@@ -137,14 +137,18 @@ export class ByteReader {
   readonly #bytes: Buffer;
   readonly #what: string;
   #at = 0;
+  #end: number;
+  /** The field that is being read. */
+  #field: number | undefined;
 
   constructor(bytes: Uint8Array, what: string) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#what = what;
+    this.#end = this.#bytes.length;
   }
 
   get atEnd(): boolean {
-    return this.#at === this.#bytes.length;
+    return this.#at === this.#end;
   }
 
   u8(): number {
@@ -183,6 +187,21 @@ export class ByteReader {
     return this.take(this.be32());
   }
 
+  /** What `read` makes of an LP, which it must read whole: it sees nothing else. Messages name it by its number. */
+  field<Value>(number: number, read: (reader: ByteReader) => Value): Value {
+    const byteCount = this.be32();
+    const outerEnd = this.#end;
+    const end = this.#step(byteCount) + byteCount;
+    this.#at = end - byteCount;
+    this.#end = end;
+    this.#field = number;
+    const value = read(this);
+    this.end();
+    this.#end = outerEnd;
+    this.#field = undefined;
+    return value;
+  }
+
   /** The text of an LP; what is not UTF-8 is refused. */
   text(): string {
     const byteCount = this.be32();
@@ -192,12 +211,12 @@ export class ByteReader {
 
   /** All that is left. */
   rest(): Uint8Array {
-    return this.take(this.#bytes.length - this.#at);
+    return this.take(this.#end - this.#at);
   }
 
   restText(): string {
     const at = this.#at;
-    this.#at = this.#bytes.length;
+    this.#at = this.#end;
     return this.#decode(at, this.#at);
   }
 
@@ -226,7 +245,7 @@ export class ByteReader {
 
   #step(byteCount: number): number {
     const at = this.#at;
-    if (byteCount > this.#bytes.length - at) {
+    if (byteCount > this.#end - at) {
       this.#refuse("it ends too early");
     }
     this.#at = at + byteCount;
@@ -247,7 +266,8 @@ export class ByteReader {
   }
 
   #refuse(why: string): never {
-    throw new EnvelopeError("Malformed", `Cannot read ${this.#what}: ${why}`);
+    const what = this.#field === undefined ? this.#what : `field ${this.#field} of ${this.#what}`;
+    throw new EnvelopeError("Malformed", `Cannot read ${what}: ${why}`);
   }
 }
 

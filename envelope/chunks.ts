@@ -192,9 +192,11 @@ export function tagHolds(decipher: ChunkDecipher, tag: Uint8Array): boolean {
   }
 }
 
+const nonce = Buffer.alloc(12);
+
+/** Valid until the next call: ciphers copy it. */
 function chunkNonce(chunk: number): Buffer {
   insist(Number.isInteger(chunk) && chunk >= 0 && chunk < 2 ** 32, "a segment has at most 2^32 chunks");
-  const nonce = Buffer.alloc(12);
   nonce.writeUInt32BE(chunk, 8);
   return nonce;
 }

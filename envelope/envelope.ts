@@ -117,7 +117,8 @@ export function bodyIdOf(envelope: Uint8Array): Uint8Array {
 
 /** What stands for the head where a body, or a part, is plaintext. */
 export function isPlaintextHead(head: Uint8Array): boolean {
-  return sameBytes(head, ZERO_HEAD);
+  // A head begins with a letter.
+  return head[0] === 0 && sameBytes(head, ZERO_HEAD);
 }
 
 /** `bodyHead` of an upload's envelope. */

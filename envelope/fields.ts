@@ -173,11 +173,10 @@ export function readFields(bytes: Uint8Array, what: string): ReadFields {
       throw new EnvelopeError("Malformed", `Cannot read ${what}: field ${type} follows field ${before}`);
     }
     before = type;
-    const value = reader.lp();
     if (type >= FIRST_KEPT_TYPE) {
-      kept.push({ type, value });
+      kept.push({ type, value: reader.lp() });
     } else {
-      readField(fields, type, value, what);
+      readField(fields, type, reader, what);
     }
   }
   if (kept.length > 0) {
@@ -191,14 +190,12 @@ function writeField<Name extends FieldName>(writer: ByteWriter, name: Name, fiel
   codec.write(writer, fields[name] as NonNullable<Fields[Name]>);
 }
 
-function readField(fields: Mutable, type: number, value: Uint8Array, what: string): void {
+function readField(fields: Mutable, type: number, reader: ByteReader, what: string): void {
   const name = TYPES[type - 1];
   if (name === undefined) {
     throw new EnvelopeError("Malformed", `Cannot read ${what}: field ${type} is unknown`);
   }
-  const reader = new ByteReader(value, `field ${type} of ${what}`);
-  (fields as Record<FieldName, unknown>)[name] = CODECS[name].read(reader);
-  reader.end();
+  (fields as Record<FieldName, unknown>)[name] = reader.field<unknown>(type, CODECS[name].read);
 }
 
 const MODES: readonly SealedKey["mode"][] = ["plaintext", "bucket", "object", "other"];

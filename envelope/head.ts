@@ -96,14 +96,27 @@ export function parseHead(bytes: Uint8Array, what: string): Head {
   return { suite, chunkLog2, use, partNumber, salt: view.subarray(16, HEAD_BYTES) };
 }
 
+/** Where what is hashed is laid side by side: each call of an HMAC costs more than its bytes. No secrets come here. */
+const hashed = Buffer.alloc(4096);
+
 /** EXPAND(key, label ‖ parts) of FORMAT.md §2: 64 bytes, in memory of their own. */
 export function expand(key: Key, label: Uint8Array, parts: readonly Uint8Array[]): Buffer {
   insist(keyBytes(key) === 32, "a key has 32 bytes");
-  const hmac = createHmac("sha512", key).update(label);
-  for (const part of parts) {
-    hmac.update(part);
+  const hmac = createHmac("sha512", key);
+  let length = 0;
+  for (const part of [label, ...parts, ONE]) {
+    if (length + part.length > hashed.length) {
+      hmac.update(hashed.subarray(0, length));
+      length = 0;
+    }
+    if (part.length > hashed.length) {
+      hmac.update(part);
+    } else {
+      hashed.set(part, length);
+      length += part.length;
+    }
   }
-  return hmac.update(ONE).digest();
+  return hmac.update(hashed.subarray(0, length)).digest();
 }
 
 /** Key and commitment of the segment that begins with `head`; views of one buffer. */

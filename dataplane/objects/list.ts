@@ -2,6 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import { admit } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
+import type { BucketKey } from "../keys/keys.ts";
 import type { After } from "../storage/storage.ts";
 import { completeContents } from "./bodies.ts";
 import { checkMarker, infoOf, openListed } from "./records.ts";
@@ -18,6 +19,7 @@ export async function listObjects(room: Room, call: Call, bucketName: string, qu
   const asked = { prefix, delimiter: delimiter === "" ? undefined : delimiter, after, limit };
   const page = await room.storage.list(bucketName, asked, call.signal);
   const objects: ObjectInfo[] = [];
+  let keyBefore: BucketKey | undefined;
   for (const [index, entry] of page.items.entries()) {
     if (index % OPENED_AT_ONCE === OPENED_AT_ONCE - 1) await setImmediate();
     call.signal.throwIfAborted();
@@ -25,9 +27,10 @@ export async function listObjects(room: Room, call: Call, bucketName: string, qu
       await checkMarker(room, call, bucket, entry);
       continue;
     }
-    const opened = openListed(room, call, bucket, entry);
+    const opened = openListed(room, call, bucket, entry, keyBefore);
     const object = completeContents(room, call, bucket, opened instanceof Promise ? await opened : opened);
     const { contents, bucketKey } = object instanceof Promise ? await object : object;
+    keyBefore = bucketKey;
     objects.push(infoOf(entry.ref, contents, bucketKey));
   }
   return { objects, prefixes: page.prefixes, truncated: page.next !== undefined, last: lastOf(objects, page.prefixes) };

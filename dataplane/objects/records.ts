@@ -2,6 +2,7 @@
  * Envelopes of objects, both ways: what is known of an object becomes what the storage keeps of it, and back. The bytes
  * are envelope/'s; whether a body's chunks hold is reading.ts's.
  */
+import { sameBytes } from "../../envelope/bytes.ts";
 import {
   bodyIdOf,
   bucketKeyIdOf,
@@ -101,21 +102,28 @@ export function openObject(
   bucket: BucketEntry,
   entry: Entry,
 ): OpenedObject | Promise<OpenedObject> {
-  return openListed(room, call, bucket, entry, room.opened);
+  const envelope = envelopeOf(entry);
+  const bucketKey = room.keys.byId(call, bucket, bucketKeyIdOf(envelope));
+  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(key, entry, envelope, room.opened));
+  return openUnder(bucketKey, entry, envelope, room.opened);
 }
 
-/** The same for one of many, which would drive what is asked for often out of the memory. */
+/**
+ * The same for one of many, which would drive what is asked for often out of the memory. `before` is the key of the one
+ * before it in the same call: nearly always it is this one's too.
+ */
 export function openListed(
   room: Room,
   call: Call,
   bucket: BucketEntry,
   entry: Entry,
-  memory?: OpenedMemory,
+  before: BucketKey | undefined,
 ): OpenedObject | Promise<OpenedObject> {
   const envelope = envelopeOf(entry);
-  const bucketKey = room.keys.byId(call, bucket, bucketKeyIdOf(envelope));
-  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(key, entry, envelope, memory));
-  return openUnder(bucketKey, entry, envelope, memory);
+  const id = bucketKeyIdOf(envelope);
+  const bucketKey = before !== undefined && sameBytes(before.id, id) ? before : room.keys.byId(call, bucket, id);
+  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(key, entry, envelope, undefined));
+  return openUnder(bucketKey, entry, envelope, undefined);
 }
 
 function openUnder(
