@@ -21,7 +21,8 @@ export interface Verdict {
   readonly message: string;
 }
 
-/** All that a pass found. A part without a verdict is Unknown. */
+/** All that a pass found. A part without a verdict stays as it was if only this pass does not know it; it is Unknown where
+ *  another part is in its way, or the spec is new. */
 export interface Judgement {
   readonly verdicts: readonly Verdict[];
   /** What is being brought about, in words; undefined: nothing is. Not told beside a mistake. */
@@ -57,14 +58,37 @@ export function conditionsOf<Kind extends KindName>(
   now: Date,
 ): Condition<Kind>[] {
   const found = new Map(judgement.verdicts.map((verdict) => [verdict.type, verdict]));
-  const parts = READY_PARTS[kind].map((type) => found.get(type) ?? unknown(type, NOT_CHECKED_YET));
-  const beside = BESIDE_READY[kind].map((type) => found.get(type) ?? unknown(type, NOT_CHECKED_YET));
+  const known = (type: ConditionType) => found.get(type) ?? stillKnown(type, before, observedGeneration);
+  const inTheWay = READY_PARTS[kind].map(known).find((part) => part?.status === "False");
+  const verdictOf = (type: ConditionType) => {
+    return found.get(type) ?? blocked(type, inTheWay) ?? known(type) ?? untried(type, before);
+  };
+  const parts = READY_PARTS[kind].map(verdictOf);
+  const beside = BESIDE_READY[kind].map(verdictOf);
   const wasReady = conditionOf(before, "Ready")?.status === "True";
   const ready = judgement.withinGrace === true && wasReady ? readyVerdict([]) : readyVerdict(parts);
   const all: Verdict[] = [ready, ...parts, ...beside];
   all.push(...movement(judgement));
   all.push(...(judgement.whileTrue ?? []));
   return all.map((verdict) => dated(verdict, before, observedGeneration, now)) as Condition<Kind>[];
+}
+
+/** What an earlier pass found, of the spec as it is. */
+function stillKnown(type: ConditionType, before: readonly Condition[] | undefined, generation: number) {
+  const was = conditionOf(before, type);
+  return was === undefined || was.status === "Unknown" || was.observedGeneration !== generation ? undefined : was;
+}
+
+function blocked(type: ConditionType, inTheWay: Verdict | undefined): Verdict | undefined {
+  if (inTheWay === undefined || inTheWay.type === type) return undefined;
+  const message = `Cannot be told while ${inTheWay.type} is False`;
+  return { type, status: "Unknown", reason: inTheWay.reason, message };
+}
+
+function untried(type: ConditionType, before: readonly Condition[] | undefined): Verdict {
+  const was = conditionOf(before, type);
+  const isFirst = was === undefined || was.message === NOT_CHECKED_YET;
+  return unknown(type, isFirst ? NOT_CHECKED_YET : "It is being tried again");
 }
 
 /** Never both: who waits for a resource takes the one for "wait on" and the other for "it has failed". */

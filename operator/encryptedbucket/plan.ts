@@ -184,7 +184,7 @@ function providerVerdict(observed: ObservedBucket, job: JobState | undefined): V
   if (provider === undefined) {
     return no("ProviderReady", "ProviderNotFound", `KmsProvider "${name}" does not exist: make it, or name another`);
   }
-  if (provider.ready === "Unknown") return unknown("ProviderReady", `KmsProvider "${name}" has not been looked at yet`);
+  if (provider.ready === "Unknown") return unknown("ProviderReady", `KmsProvider "${name}" is being tried`);
   if (provider.ready === "False") {
     return no("ProviderReady", "ProviderNotReady", `KmsProvider "${name}" is not ready: ${provider.message}`);
   }

@@ -191,6 +191,7 @@ describe("planProvider()", () => {
     expect(planned.actions).toEqual([]);
     expect(planned.status.key).toEqual(key("5"));
     expect(planned.events).toMatchObject([{ type: "Warning" }]);
+    expect(JSON.stringify(planned.status.conditions)).not.toMatch(/NotChecked|Not checked/);
   });
 
   test("stays ready until so many probes in a row have failed, and shows the failure at once", () => {
@@ -199,6 +200,51 @@ describe("planProvider()", () => {
     const within = plan(provider({}, status), { probe, failures: 2 });
     expect(reasons(within)).toMatchObject({ Ready: "True Ready", Reachable: "False ConnectionFailed" });
     expect(reasons(plan(provider({}, status), { probe, failures: 3 }))["Ready"]).toBe("False ConnectionFailed");
+  });
+
+  describe("while the key is not at hand", () => {
+    const failed = { outcome: "failed", code: "unreachable", message: "No answer" } as const;
+    const { status: ready } = plan(provider());
+    const { status: out } = plan(provider({}, ready), { probe: failed, failures: 3 });
+
+    test("says of what it cannot know what stands in its way", () => {
+      expect(reasons({ status: out })).toMatchObject({
+        Ready: "False ConnectionFailed",
+        CredentialsResolved: "True CredentialsFound",
+        Reachable: "False ConnectionFailed",
+        KeyUsable: "Unknown ConnectionFailed",
+      });
+      const condition = conditionOf(out.conditions, "KeyUsable");
+      expect(condition?.message).toBe("Cannot be told while Reachable is False");
+    });
+
+    test.each([
+      ["a working key", ready],
+      ["an outage", out],
+    ])("goes on saying what is known of %s until it was tried anew", (_sentence, status) => {
+      const planned = plan(provider({}, status), { probe: undefined });
+      const { Reconciling: _reconciling, ...found } = reasons(planned);
+      expect(found).toEqual(reasons({ status }));
+      expect(planned.events).toEqual([]);
+    });
+
+    test("knows nothing yet of a key that a new spec names", () => {
+      const changed = provider({}, ready);
+      changed.metadata.generation = 4;
+      const planned = plan(changed, { probe: undefined });
+      expect(reasons(planned)).toMatchObject({ Ready: "Unknown NotChecked", KeyUsable: "Unknown NotChecked" });
+      expect(conditionOf(planned.status.conditions, "KeyUsable")?.message).toBe("It is being tried again");
+      const again = plan({ ...changed, status: planned.status }, { probe: undefined });
+      expect(sameStatus(again.status, planned.status)).toBe(true);
+    });
+
+    test("does not go on with what stood in its way when that has gone", () => {
+      const unresolved = { kind: "unresolved", reason: "SecretNotFound", message: "no" } as const;
+      const { status } = plan(provider({}, ready), { key: unresolved, probe: undefined });
+      expect(reasons({ status })).toMatchObject({ KeyUsable: "Unknown SecretNotFound" });
+      const planned = plan(provider({}, status), { probe: undefined });
+      expect(reasons(planned)).toMatchObject({ Ready: "Unknown NotChecked", KeyUsable: "Unknown NotChecked" });
+    });
   });
 
   describe("of a key in Vault", () => {

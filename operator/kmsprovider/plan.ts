@@ -151,7 +151,7 @@ function judgeKey(observed: ObservedProvider): Standing {
       return standing([resolved(), no("KeyUsable", "KeyRingInvalid", message)], { isUsersMistake: true });
     }
     case "failed":
-      return standing(failureVerdicts(observed, key.code, key.message));
+      return standing([resolved(), ...failureVerdicts(observed, key.code, key.message)]);
     case "absent":
       if (known === undefined) return standing([resolved()], { make: "makeRing", againAfterMs: 0 });
       return standing([resolved(), no("KeyUsable", "KeyRingLost", lostMessage(ringPlace, known))]);
