@@ -23,7 +23,10 @@ async function sweep(hasDataKeys: boolean): Promise<string[]> {
     rewrap: scripted("keys", ["k1", undefined], asked),
     wrapsDataKeys: async () => hasDataKeys,
   } as unknown as BucketKeys;
-  const job = createRewrapJob(keys, { rewrap: scripted("objects", ["a/ü", undefined], asked) });
+  const job = createRewrapJob(keys, {
+    rewrap: scripted("objects", ["a/ü", undefined], asked),
+    rewrapUploads: scripted("uploads", ["u1 a/ü", undefined], asked),
+  });
   const call = { snapshot: { buckets: new Map([["photos", bucketEntry("photos")]]), made: NONE_MADE } } as never;
   let step: JobStep = await job.step(call, spec, undefined);
   while (step.cursor !== undefined) step = await job.step(call, spec, step.cursor);
@@ -35,8 +38,9 @@ describe("createRewrapJob()", () => {
     expect(await sweep(false)).toEqual(["keys undefined", "keys k1"]);
   });
 
-  it("goes on with the objects where the KMS wrapped some of their data keys", async () => {
-    expect(await sweep(true)).toEqual(["keys undefined", "keys k1", "objects undefined", "objects a/ü"]);
+  it("goes on with open uploads, and then with objects, where the KMS wrapped some of their data keys", async () => {
+    const uploads = ["uploads undefined", "uploads u1 a/ü"];
+    expect(await sweep(true)).toEqual(["keys undefined", "keys k1", ...uploads, "objects undefined", "objects a/ü"]);
   });
 
   it("wants each bucket that serves and has a wish, those of self-service too", () => {

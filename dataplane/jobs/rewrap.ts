@@ -1,6 +1,6 @@
 /**
  * Wraps anew what the KMS wrapped, once per wish of the configuration: the bucket's keys, then, where there are any, the
- * data keys of single objects.
+ * data keys of open uploads and of single objects. In this order, since an upload that ends meanwhile is an object then.
  */
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
@@ -10,18 +10,25 @@ import { bucketOf } from "../snapshot.ts";
 import type { JobKind } from "./kind.ts";
 
 const KEYS = "keys:";
+const UPLOADS = "uploads:";
 const OBJECTS = "objects:";
 
-export function createRewrapJob(keys: BucketKeys, objects: Pick<ObjectStore, "rewrap">): JobKind {
+type Objects = Pick<ObjectStore, "rewrap" | "rewrapUploads">;
+
+export function createRewrapJob(keys: BucketKeys, objects: Objects): JobKind {
   async function step(call: Call, bucket: BucketEntry, cursor: string): Promise<StepDone> {
+    if (cursor.startsWith(UPLOADS)) {
+      const done = await objects.rewrapUploads(call, bucket.name, cursor.slice(UPLOADS.length) || undefined);
+      return { ...done, cursor: done.cursor === undefined ? OBJECTS : UPLOADS + done.cursor };
+    }
     if (cursor.startsWith(OBJECTS)) {
       const done = await objects.rewrap(call, bucket.name, cursor.slice(OBJECTS.length) || undefined);
       return { ...done, cursor: done.cursor && OBJECTS + done.cursor };
     }
     const done = await keys.rewrap(call, bucket, cursor.slice(KEYS.length) || undefined);
     if (done.cursor !== undefined) return { ...done, cursor: KEYS + done.cursor };
-    const hasObjects = await keys.wrapsDataKeys(call, bucket);
-    return { ...done, cursor: hasObjects ? OBJECTS : undefined };
+    const hasDataKeys = await keys.wrapsDataKeys(call, bucket);
+    return { ...done, cursor: hasDataKeys ? UPLOADS : undefined };
   }
 
   return {

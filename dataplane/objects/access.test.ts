@@ -62,6 +62,7 @@ const METHODS: {
   abortUpload: ["Write", (objects, call) => objects.abortUpload(call, UPLOAD)],
   parts: ["Write", (objects, call) => objects.parts(call, UPLOAD, 0, 10)],
   rewrap: ["Write", (objects, call) => objects.rewrap(call, "photos", undefined)],
+  rewrapUploads: ["Write", (objects, call) => objects.rewrapUploads(call, "photos", undefined)],
   uploads: ["List", (objects, call) => objects.uploads(call, "photos", EVERY)],
 };
 const ROWS = Object.entries(METHODS).map(([name, [needed, run]]) => [name, [needed].flat(), run] as const);

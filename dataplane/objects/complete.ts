@@ -54,16 +54,23 @@ async function completeOpen(
   wanted: CompleteWanted,
 ): Promise<ObjectInfo> {
   const { ref, contents, choice } = upload;
-  const encryption = await encryptionOf(room, call, bucket, upload);
+  let { state } = upload.state;
+  let encryption = await encryptionOf(room, call, bucket, upload);
   const described = { headers: contents.headers ?? new Map(), tags: contents.tags ?? new Map() };
   const entry = await commitHeld(room, call, bucket, ref, wanted.conditions, async (expect) => {
+    const now = await openUpload(room, call, bucket, ref);
+    // Its data key was wrapped anew: the object has to be opened by what holds from now on.
+    if (Buffer.compare(now.state.state, state) !== 0) {
+      encryption = await encryptionOf(room, call, bucket, now);
+      state = now.state.state;
+    }
     const parts = await collectParts(room, call, bucket, upload, listed);
     checkParts(room, parts, listed, wanted);
     const measured = measure(parts, choice, room.nowMs());
     checkChecksums(measured, wanted);
     const source = objectSource(room, ref, encryption, described, () => measured);
     const stored = parts.map(({ part }) => part);
-    return room.storage.complete(ref, stored, source, expect, call.signal);
+    return room.storage.complete({ ...ref, state }, stored, source, expect, call.signal);
   });
   return answerAgain(room, call, bucket, entry, listed);
 }

@@ -10,7 +10,7 @@ import { createOpenedMemory } from "./opened.ts";
 import { listParts, putPart } from "./parts.ts";
 import { putObject } from "./put.ts";
 import { removeObject } from "./remove.ts";
-import { rewrapObjects } from "./rewrap.ts";
+import { rewrapObjects, rewrapUploads } from "./rewrap.ts";
 import { audited, type Deed, type ObjectsNeeds } from "./room.ts";
 import type { ObjectStore } from "./store.ts";
 import { abortUpload, createUpload, listUploads } from "./uploads.ts";
@@ -60,6 +60,8 @@ export function createObjects(needs: ObjectsNeeds): ObjectStore {
       run(call, readOf("ListMultipartUploads", bucket), () => listUploads(room, call, bucket, query)),
     rewrap: (call, bucket, cursor) =>
       run(call, { operation: "RewrapObjects", kind: "key", bucket }, () => rewrapObjects(room, call, bucket, cursor)),
+    rewrapUploads: (call, bucket, cursor) =>
+      run(call, { operation: "RewrapUploads", kind: "key", bucket }, () => rewrapUploads(room, call, bucket, cursor)),
   };
 }
 

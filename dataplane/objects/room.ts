@@ -43,6 +43,7 @@ const DOING = {
   ListParts: "list the parts of",
   ListMultipartUploads: "list the uploads of",
   RewrapObjects: "wrap the data keys anew of",
+  RewrapUploads: "wrap the data keys of uploads anew in",
 } as const;
 
 /** What an operation says of itself in the audit line. */

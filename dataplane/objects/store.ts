@@ -228,4 +228,6 @@ export interface ObjectStore {
   uploads(call: Call, bucket: string, query: ListQuery & { readonly afterUploadId: string }): Promise<UploadListing>;
   /** One bounded step of wrapping anew, under the newest version of the bucket's KMS key, what that key itself wrapped. */
   rewrap(call: Call, bucket: string, cursor: string | undefined): Promise<StepDone>;
+  /** The same for uploads that are open. To be done before: an upload that ends meanwhile is an object then. */
+  rewrapUploads(call: Call, bucket: string, cursor: string | undefined): Promise<StepDone>;
 }

@@ -118,7 +118,8 @@ export function noSuchUpload(): Failure {
   return new Failure("NoSuchUpload", "The upload does not exist, was completed or was aborted");
 }
 
-async function openIfThere(
+/** undefined: there is none, any more. */
+export async function openIfThere(
   room: Room,
   call: Call,
   bucket: BucketEntry,
@@ -190,6 +191,7 @@ function afterUpload(query: ListQuery & { readonly afterUploadId: string }): Aft
   return name === "" || uploadId === "" ? afterOf(query) : { skip: "upload", name, uploadId };
 }
 
-function placeOf({ name, uploadId }: UploadRef): Place & { readonly kind: "upload" } {
+/** Where the envelope of an upload is bound to. */
+export function placeOf({ name, uploadId }: UploadRef): Place & { readonly kind: "upload" } {
   return { kind: "upload", objectName: name, uploadId };
 }
