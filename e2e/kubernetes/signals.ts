@@ -10,13 +10,15 @@ import type { Team } from "./team.ts";
 export type Signal = "KILL" | "STOP" | "CONT" | "TERM";
 
 const NAME = "signals";
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 
-/** Sends $2 to every process of the container $1. */
+/** Sends $2 to every process of the container $1. With the first of them the others go by themselves. */
 const SEND = `
   found=$(grep -ls "$1" /proc/[0-9]*/cgroup | cut -d/ -f3)
   [ -n "$found" ] || { echo "no process of the container $1 runs" >&2; exit 1; }
-  kill -s "$2" $found
+  for process in $found; do
+    kill -s "$2" "$process" || [ ! -e "/proc/$process" ] || exit 1
+  done
 `;
 
 export class Signals {
