@@ -32,8 +32,8 @@ describe("a Secret of somebody else", () => {
   it("in the place of an access Secret stays, is told, and gives way when its owner takes it away", async () => {
     const foreign = await makeForeign(team, "photos-app");
     await team.apply([localProvider("local"), bucket("photos")]);
-    const told = await team.untilCondition("encryptedbuckets", "photos", "AccessReady", "False", READY_MS);
-    expect(conditionOf(told, "AccessReady")).toMatchObject({ reason: "SecretConflict" });
+    const told = await team.untilReason("encryptedbuckets", "photos", "AccessReady", "SecretConflict", READY_MS);
+    expect(conditionOf(told, "AccessReady")).toMatchObject({ status: "False" });
     const stalled = await team.untilCondition("encryptedbuckets", "photos", "Stalled", "True", READY_MS);
     const message = conditionOf(stalled, "Stalled")?.message;
     expect(message).toContain(
@@ -71,8 +71,8 @@ describe("a Secret of somebody else", () => {
     try {
       const foreign = await makeForeign(other, "coffer-default-config");
       await other.apply([localProvider("local"), bucket("photos")]);
-      const told = await other.untilCondition("encryptedstores", "default", "Stalled", "True", READY_MS);
-      expect(conditionOf(told, "Stalled")).toMatchObject({ reason: "NameTaken" });
+      const told = await other.untilReason("encryptedstores", "default", "Stalled", "NameTaken", READY_MS);
+      expect(conditionOf(told, "Stalled")).toMatchObject({ status: "True" });
       expect(conditionOf(told, "Stalled")?.message).toContain('Secret "coffer-default-config"');
       expect(await other.list("pods")).toEqual([]);
       await isAsItWas(other, foreign);
@@ -86,8 +86,8 @@ describe("a Secret of somebody else", () => {
   it("in the place of a key ring is no key ring, and is not made into one", async () => {
     const foreign = await makeForeign(team, "second-key-ring");
     await team.apply(localProvider("second"));
-    const told = await team.untilCondition("kmsproviders", "second", "Ready", "False", READY_MS);
-    expect(conditionOf(told, "Ready")).toMatchObject({ reason: "KeyRingInvalid" });
+    const told = await team.untilReason("kmsproviders", "second", "Ready", "KeyRingInvalid", READY_MS);
+    expect(conditionOf(told, "Ready")).toMatchObject({ status: "False" });
     expect(conditionOf(told, "Ready")?.message).toContain("second-key-ring");
     await isAsItWas(team, foreign);
     await team.delete("secrets", "second-key-ring");

@@ -11,7 +11,7 @@ import { createTeam, type Team } from "./team.ts";
 import { Vault } from "./vault.ts";
 
 const READY_MS = 120_000;
-const GONE_MS = 60_000;
+const GONE_MS = 120_000;
 const WITH_OBJECTS = { deletionPolicy: "DeleteWithObjects" };
 const IF_EMPTY = { deletionPolicy: "DeleteIfEmpty" };
 

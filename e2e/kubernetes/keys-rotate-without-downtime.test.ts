@@ -86,9 +86,9 @@ describe("a rotation", () => {
     expect(status).toMatchObject({ key: { version: "2", generation: 1 } });
     expect(status.rotation).toBeUndefined();
     expect(Date.parse(status.key.lastRotationTime)).toBeGreaterThan(Date.now() - 2 * ROTATED_MS);
-    const told = (await team.list("events")).filter(
-      ({ regarding, reason }) => regarding.kind === "KmsProvider" && regarding.name === kind && reason === "KeyRotated",
-    );
+    const isRotated = ({ regarding, reason }: KubeObject) =>
+      regarding.kind === "KmsProvider" && regarding.name === kind && reason === "KeyRotated";
+    const told = (await team.untilEvent(`of the rotation of ${kind}`, isRotated)).filter(isRotated);
     const backUp = kind === "local" ? `: back up Secret "${keyRingName(kind)}" again` : "";
     expect(told.map(({ note, series }) => [note, series])).toEqual([[`rotated to version 2${backUp}`, undefined]]);
   });

@@ -116,7 +116,8 @@ describe("a Vault that is paused", () => {
     expect(conditionOf(bucket, "Reconciling")).toBeUndefined();
     expect(conditionOf(await team.get("encryptedstores", "default"), "Ready")?.status).toBe("True");
     await traffic.served(SERVED);
-    const events = await team.list("events");
+    const isTold = ({ regarding, reason }: KubeObject) => regarding.name === "warm" && reason === "ProviderNotReady";
+    const events = await team.untilEvent("of the bucket", isTold);
     expect(warningsOf(events, "KmsProvider", "vault")).toEqual(["ConnectionFailed"]);
     // A pod may notice it before the operator, whose word it is. Nothing else was ever wrong with the bucket.
     const warnings = warningsOf(events, "EncryptedBucket", "warm").filter((reason) => reason !== "PodsCannotUseKey");

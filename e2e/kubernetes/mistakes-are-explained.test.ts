@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { kubectl } from "./cluster.ts";
 import { bucket, bucketUnder, localProvider, store, vaultProvider } from "./manifests.ts";
-import { type Condition, conditionOf, type Resource } from "./objects.ts";
+import { type Condition, conditionOf, type KubeObject, type Resource } from "./objects.ts";
 import { createTeam, type Team } from "./team.ts";
 
 const TOLD_MS = 60_000;
@@ -20,8 +20,7 @@ afterAll(async () => await team?.remove());
 
 /** The condition, once it has that reason. */
 async function told(resource: Resource, name: string, type: string, reason: string): Promise<Condition> {
-  const isSo = (object: Parameters<typeof conditionOf>[0]) => conditionOf(object, type)?.reason === reason;
-  const object = await team.until(resource, name, `to tell ${reason}`, isSo, TOLD_MS);
+  const object = await team.untilReason(resource, name, type, reason, TOLD_MS);
   return conditionOf(object, type) as Condition;
 }
 
@@ -169,7 +168,8 @@ describe("an EncryptedStore says what to do about", () => {
     await team.apply(store("imageless", { pod: { image: "registry.test.invalid/coffer:1" } }));
     const isTold = (object: Parameters<typeof conditionOf>[0]) =>
       conditionOf(object, "Available")?.message.includes("check spec.pod.image") === true;
-    const found = await team.until("encryptedstores", "imageless", "to tell of its image", isTold, TOLD_MS);
+    // Whether the name is known is asked of whoever knows names for this machine, which may take its time.
+    const found = await team.until("encryptedstores", "imageless", "to tell of its image", isTold, READY_MS);
     expect(conditionOf(found, "Available")?.message).toContain("registry.test.invalid/coffer:1");
     await team.apply(store("imageless"));
     await team.untilReady("encryptedstores", "imageless", READY_MS);
@@ -208,6 +208,8 @@ describe("to somebody who looks", () => {
 
   it("`kubectl describe` tells the same by an Event, and by a condition what only takes its time", async () => {
     const describe = async (name: string) => (await team.kubectl(["describe", name])).split("\nEvents:");
+    const isLast = ({ regarding, reason }: KubeObject) => regarding.name === "taken" && reason === "NameTaken";
+    await team.untilEvent("of the last mistake", isLast);
     const TOLD_BY_EVENT: readonly (readonly [string, string])[] = [
       ["kmsprovider/away", "ConnectionFailed"],
       ["kmsprovider/denied", "TokenRequestDenied"],

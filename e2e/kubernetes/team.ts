@@ -10,7 +10,8 @@ import { addressOfService, endForwards } from "./reach.ts";
 
 const LOOK_EVERY_MS = 100;
 const POD_MS = 120_000;
-const LEADS_MS = 10_000;
+const LEADS_MS = 30_000;
+const TOLD_MS = 60_000;
 
 let count = 0;
 
@@ -113,6 +114,31 @@ export class Team {
 
   untilReady(resource: Resource, name: string, withinMs: number): Promise<KubeObject> {
     return this.untilCondition(resource, name, "Ready", "True", withinMs);
+  }
+
+  /** Until it says that of the generation that is there now: another reason may come before. */
+  async untilReason(
+    resource: Resource,
+    name: string,
+    type: string,
+    reason: string,
+    withinMs: number,
+  ): Promise<KubeObject> {
+    const isSo = (object: KubeObject | undefined) => {
+      const condition = conditionOf(object, type);
+      return condition?.reason === reason && condition.observedGeneration === object?.metadata.generation;
+    };
+    return (await this.until(resource, name, `to tell ${reason}`, isSo, withinMs)) as KubeObject;
+  }
+
+  /** All Events, once one is so: each is written a while after what it tells of. */
+  async untilEvent(what: string, isSo: (event: KubeObject) => boolean): Promise<readonly KubeObject[]> {
+    let events: readonly KubeObject[] = [];
+    await waitFor(`the Event ${what}`, TOLD_MS, async () => {
+      events = await this.list("events");
+      return events.some(isSo);
+    });
+    return events;
   }
 
   async untilGone(resource: Resource, name: string, withinMs: number): Promise<void> {

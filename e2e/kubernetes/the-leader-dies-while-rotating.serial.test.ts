@@ -14,8 +14,8 @@ import { Signals } from "./signals.ts";
 import { createTeam, type Team } from "./team.ts";
 import { Vault } from "./vault.ts";
 
-const READY_MS = 60_000;
-const ROTATED_MS = 60_000;
+const READY_MS = 120_000;
+const ROTATED_MS = 120_000;
 const PROVIDERS = ["local", "vault"] as const;
 
 describe("a leader that dies while it rotates", () => {
@@ -137,8 +137,9 @@ describe("a leader that dies while it rotates", () => {
   it("leaves a provider that is ready, and that has told of each rotation once", async () => {
     for (const name of PROVIDERS) {
       await team.untilReady("kmsproviders", name, READY_MS);
-      const events = (await team.list("events")).filter((event) => event["regarding"].name === name);
-      const rotated = events.filter(({ reason }) => reason === "KeyRotated");
+      const isRotated = ({ regarding, reason }: KubeObject) => regarding.name === name && reason === "KeyRotated";
+      const isLast = (event: KubeObject) => isRotated(event) && event["note"].startsWith("rotated to version 3");
+      const rotated = (await team.untilEvent(`of the last rotation of ${name}`, isLast)).filter(isRotated);
       const versionsTold = rotated.map(({ note }) => /^rotated to version (\d+)/.exec(note)?.[1]);
       expect(versionsTold.sort()).toEqual(["2", "3"]);
       expect(rotated.filter(({ series }) => series !== undefined)).toEqual([]);
