@@ -5,7 +5,7 @@ import { listObjects, sharedCluster } from "./cluster.ts";
 import { bucket, localProvider } from "./manifests.ts";
 import type { KubeObject, Resource } from "./objects.ts";
 import { operatorPods } from "./operatorpods.ts";
-import { changesBetween, photograph } from "./photograph.ts";
+import { changesBetween, photograph, untilAtRest } from "./photograph.ts";
 import { upgrade } from "./release.ts";
 import { createTeam, type Team } from "./team.ts";
 
@@ -20,6 +20,7 @@ beforeAll(async () => {
   await team.apply([localProvider("local"), bucket("photos")]);
   await team.untilReady("encryptedbuckets", "photos", READY_MS);
   await upgrade({});
+  await untilAtRest(team, READY_MS);
 });
 
 afterAll(async () => await team?.remove());

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ANNOTATIONS } from "../../crds/names.ts";
 import type { KubeObject, Resource } from "./objects.ts";
 import { operatorPods, scaleOperator } from "./operatorpods.ts";
+import { untilAtRest } from "./photograph.ts";
 import { quickstart } from "./quickstart.ts";
 import { Signals } from "./signals.ts";
 import { markOf, STORE_POD, untilAnotherRun } from "./storepods.ts";
@@ -75,6 +76,7 @@ describe("a store whose operator is down", () => {
   let before: Awaited<ReturnType<typeof whatThereIs>>;
 
   it("serves without a request that fails", async () => {
+    await untilAtRest(team, READY_MS);
     await untilLookedAt();
     before = await whatThereIs();
     traffic = new Traffic(await team.credentials("photos-app"));

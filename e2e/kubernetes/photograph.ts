@@ -1,6 +1,6 @@
 // All objects of a namespace as they are at one moment, and what has changed between two.
 
-import type { Resource } from "./objects.ts";
+import type { KubeObject, Resource } from "./objects.ts";
 import type { Team } from "./team.ts";
 
 export interface Seen {
@@ -35,6 +35,28 @@ export async function photograph(team: Team): Promise<Photograph> {
     }
   }
   return seen;
+}
+
+/** Until what is ready has been told to the end: the first sweep of a bucket is told after it is ready, and the cluster's
+ *  controllers count pods after these are. */
+export async function untilAtRest(team: Team, withinMs: number): Promise<void> {
+  for (const { metadata } of await team.list("encryptedbuckets")) {
+    await team.untilCondition("encryptedbuckets", metadata.name, "RewrapComplete", "True", withinMs);
+  }
+  for (const resource of ["statefulsets", "poddisruptionbudgets"] as const) {
+    for (const { metadata } of await team.list(resource)) {
+      await team.until(resource, metadata.name, "to have counted its pods", hasCounted, withinMs);
+    }
+  }
+}
+
+function hasCounted(object: KubeObject | undefined): boolean {
+  const { metadata, status = {} } = object ?? {};
+  const [counted, expected] =
+    object?.kind === "StatefulSet"
+      ? [status.availableReplicas, object["spec"].replicas]
+      : [status.currentHealthy, status.expectedPods];
+  return status.observedGeneration === metadata?.generation && counted > 0 && counted === expected;
 }
 
 /** In words. */
