@@ -24,6 +24,7 @@ const TROUBLED: Readonly<Record<string, string>> = {
   rotates: "takes pods away",
   "by-kubernetes": "has a Vault that knows not everybody",
   drained: "takes the node away",
+  dies: "keeps a Vault from answering",
   "operator-down": "takes pods away",
 };
 
