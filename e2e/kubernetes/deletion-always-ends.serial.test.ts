@@ -130,8 +130,9 @@ describe("helm uninstall", () => {
   it("leaves nothing of itself running", async () => {
     const { operatorNamespace } = sharedCluster();
     expect(await getObject("deployments", operatorNamespace, "coffer-operator")).toBeUndefined();
-    expect(await listObjects("jobs", operatorNamespace)).toEqual([]);
     await untilOperator(0);
+    const jobs = async () => await listObjects("jobs", operatorNamespace);
+    await waitFor("the hook's job to go", READY_MS, async () => (await jobs()).length === 0);
   });
 
   it("lets a namespace go afterwards, with nobody there to look after it", async () => {
