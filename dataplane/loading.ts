@@ -111,6 +111,7 @@ export function createLoading(needs: LoadingNeeds): Loading {
 
   async function prepareAgain(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      // It rejects only when the signal aborts, and then the loop ends.
       await sleep(PREPARE_AGAIN_MS, undefined, { signal, ref: false }).catch(() => undefined);
       if (unprepared !== undefined && !signal.aborted) await prepareServed(unprepared, signal);
     }
@@ -137,7 +138,7 @@ export function createLoading(needs: LoadingNeeds): Loading {
   };
 }
 
-/** One after the other, so that what was read later is published later. */
+/** One after the other, so that what was read later is published later. A failure is for who asked, not for the next. */
 function createTurns(): (work: () => Promise<void>) => Promise<void> {
   let queue: Promise<unknown> = Promise.resolve();
   return (work) => {

@@ -99,6 +99,7 @@ export function createLive(
     async offer(document, signal) {
       const config = parseConfig(document);
       const next = queue.then(() => publish(config, signal));
+      // Told to who offered it; the next document does not wait for a good one.
       queue = next.catch(() => undefined);
       return next;
     },

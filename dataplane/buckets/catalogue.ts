@@ -148,7 +148,7 @@ export class Catalogue {
 
 type Maker = BucketDocument["madeBy"];
 
-/** One after the other, whatever comes of each. */
+/** One after the other. Who asked hears what came of his work; the next need not know. */
 function createSerial(): <Result>(work: () => Promise<Result>) => Promise<Result> {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {

@@ -30,6 +30,7 @@ export function createSharing(): Share {
 
 function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   if (signal.aborted) {
+    // This caller has gone; who comes while the work runs hears of its failure himself.
     work.catch(() => undefined);
     return Promise.reject(signal.reason);
   }

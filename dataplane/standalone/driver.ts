@@ -42,6 +42,7 @@ export function createKeyDriver(needs: DriverNeeds): KeyDriver {
   const underWay = new Map<string, Promise<Rotated>>();
   let queue: Promise<unknown> = Promise.resolve();
 
+  /** A failure is for who asked, not for the next. */
   function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
     const turn = queue.then(work);
     queue = turn.catch(() => undefined);

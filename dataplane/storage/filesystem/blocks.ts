@@ -63,6 +63,7 @@ export class Blocks {
       const buffer = this.#borrow(Math.min(this.#crowd.blockBytes(), roundedUp(to - at)));
       const wanted = buffer.subarray(0, Math.min(buffer.length, to - at));
       const filled = this.#fill(descriptor, file, wanted, at);
+      // It is waited for one block later: until then its failure would count as unhandled.
       filled.catch(() => undefined);
       at += wanted.length;
       return { buffer, filled };
@@ -83,6 +84,7 @@ export class Blocks {
     } finally {
       for (const filling of [current, next]) {
         if (filling !== undefined) {
+          // Until the disk has let go of the buffer. What failed was thrown already, or is of bytes that nobody wants.
           await filling.filled.catch(() => undefined);
           this.#giveBack(filling.buffer);
         }

@@ -56,6 +56,7 @@ export class FilePool {
         throw error;
       },
     );
+    // Who finds an id takes it without waiting for this. Who finds none begins again, and hears of the failure.
     filled.catch(() => undefined);
     return filled;
   }
