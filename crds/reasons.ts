@@ -17,9 +17,10 @@ export const BESIDE_READY = {
 /** Conditions that are present only while they are true. */
 export const WHILE_TRUE = ["Reconciling", "Stalled", "DeletionBlocked", "Suspended"] as const;
 
-/** Reasons of each condition. The first of a list is the one that goes with True. */
+/** Reasons of each condition. The first of a list is the one that goes with True; all of Ready's own do: what is ready and
+ *  is being deleted says so. */
 export const REASONS = {
-  Ready: ["Ready"],
+  Ready: ["Ready", "Deleting", "DeletionBlocked"],
   ConfigurationValid: [
     "ConfigurationAccepted",
     "ScheduleInvalid",

@@ -9,6 +9,7 @@ import {
   sameStatus,
   unknown,
   type Verdict,
+  withDeletion,
   yes,
 } from "./conditions.ts";
 
@@ -102,6 +103,37 @@ describe("conditionsOf()", () => {
   });
 });
 
+const WAITS = yes("DeletionBlocked", "InUse", "It is named");
+const GOES = no("DeletionBlocked", "InUse", "");
+
+/** As they are of a resource that is being deleted. */
+function deleted(found: Condition[], verdict = WAITS): Condition[] {
+  const metadata = { name: "photos", deletionTimestamp: NOW.toISOString() };
+  return withDeletion({ metadata, status: {} }, found, verdict, 4, NOW);
+}
+
+describe("withDeletion()", () => {
+  test("leaves what nobody wants gone as it is", () => {
+    expect(withDeletion({ metadata: { name: "photos" }, status: {} }, conditions(), WAITS, 4, NOW)).toEqual(
+      conditions(),
+    );
+  });
+
+  test("tells beside Ready that a resource goes, and what it waits for", () => {
+    const [ready] = conditions();
+    expect(deleted(conditions(), GOES)[0]).toEqual({ ...ready, reason: "Deleting", message: "It is being deleted" });
+    const waiting = deleted(conditions());
+    const message = "It is being deleted. It is named";
+    expect(waiting[0]).toEqual({ ...ready, reason: "DeletionBlocked", message });
+    expect(waiting.at(-1)).toMatchObject({ type: "DeletionBlocked", status: "True", reason: "InUse" });
+  });
+
+  test("hides nothing that is wrong with it", () => {
+    const failed = conditions({ instead: no("StoreReady", "StoreNotReady", "No pod") });
+    expect(deleted(failed)[0]).toEqual(failed[0]);
+  });
+});
+
 describe("readyNotices()", () => {
   const ready = conditions();
   const failed = conditions({ instead: no("StoreReady", "StoreNotReady", "No pod") });
@@ -114,6 +146,8 @@ describe("readyNotices()", () => {
     "not ready while something is under way": [ready, underWay, []],
     "not ready after something was under way": [underWay, failed, ["No pod"]],
     "ready after something was under way": [underWay, ready, ["fine"]],
+    "ready and being deleted": [ready, deleted(ready), []],
+    "still being deleted": [deleted(ready), ready, []],
     "not known": [ready, conditions({ verdicts: [] }), []],
   };
   test.each(Object.entries(cases))("tells once of what is %s", (_sentence, [before, after, messages]) => {

@@ -1,7 +1,7 @@
 // Conditions of any kind: from what a plan found to the list that a status holds. Pure; knows the closed lists of
 // crds/reasons.ts and no kind.
 
-import type { Condition } from "../crds/kind.ts";
+import type { Condition, Metadata } from "../crds/kind.ts";
 import {
   BESIDE_READY,
   type ConditionType,
@@ -114,17 +114,27 @@ export function suspendedConditions<Kind extends KindName>(
   return [...others, dated(suspended, before, observedGeneration, now) as Condition<Kind>];
 }
 
-/** The conditions with one that is present only while it is true: with it, or without. */
-export function withCondition<Kind extends KindName>(
-  before: readonly Condition[] | undefined,
+/** The conditions of what somebody may want gone. `blocked` is DeletionBlocked, present only while true. Ready is what its
+ *  parts make of it, and where it is True it tells of the deletion, for whoever looks no further than at `kubectl get`. */
+export function withDeletion<Kind extends KindName>(
+  {
+    metadata,
+    status,
+  }: { readonly metadata: Metadata; readonly status: { readonly conditions?: readonly Condition[] } },
   conditions: readonly Condition<Kind>[],
-  verdict: Verdict,
+  blocked: Verdict,
   observedGeneration: number,
   now: Date,
 ): Condition<Kind>[] {
-  const others = conditions.filter(({ type }) => type !== verdict.type);
-  if (verdict.status !== "True") return others;
-  return [...others, dated(verdict, before, observedGeneration, now) as Condition<Kind>];
+  const others = conditions.filter(({ type }) => type !== blocked.type);
+  if (metadata.deletionTimestamp === undefined) return others;
+  const isBlocked = blocked.status === "True";
+  const going = isBlocked
+    ? ({ reason: "DeletionBlocked", message: `It is being deleted. ${blocked.message}` } as const)
+    : ({ reason: "Deleting", message: "It is being deleted" } as const);
+  const told = others.map((one) => (one.type === "Ready" && one.status === "True" ? { ...one, ...going } : one));
+  if (!isBlocked) return told;
+  return [...told, dated(blocked, status.conditions, observedGeneration, now) as Condition<Kind>];
 }
 
 export function conditionOf(conditions: readonly Condition[] | undefined, type: ConditionType): Condition | undefined {
@@ -142,8 +152,9 @@ export function readyNotices(
   if (is === undefined || is.status === "Unknown") return [];
   const isUnderWay = conditionOf(after, "Reconciling") !== undefined;
   const wasUnderWay = conditionOf(before, "Reconciling") !== undefined;
+  if (was?.status === "True" && is.status === "True") return [];
   const isSame = was?.status === is.status && was.reason === is.reason;
-  if (isSame && (is.status === "True" || isUnderWay || !wasUnderWay)) return [];
+  if (isSame && (isUnderWay || !wasUnderWay)) return [];
   if (is.status === "True") return [{ type: "Normal", reason: "Ready", message: readyWords }];
   // What is only under way is no news: the end of it will be.
   if (isUnderWay) return [];

@@ -7,7 +7,7 @@ const USERS = ["a", "b", "c", "d", "e", "f", "g"];
 const OURS = FINALIZERS.inUse;
 
 const resource = (finalizers: string[], isGoing = false) => ({
-  metadata: { finalizers, ...(isGoing ? { deletionTimestamp: NOW.toISOString() } : {}) },
+  metadata: { name: "local", finalizers, ...(isGoing ? { deletionTimestamp: NOW.toISOString() } : {}) },
   status: {},
 });
 

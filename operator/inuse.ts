@@ -1,12 +1,12 @@
 // Whether a resource may go: while others name it, a finalizer holds it, and a condition says who they are. Pure.
 
-import type { Condition } from "../crds/kind.ts";
+import type { Condition, Metadata } from "../crds/kind.ts";
 import { FINALIZERS } from "../crds/names.ts";
 import type { KindName } from "../crds/reasons.ts";
-import { no, withCondition, yes } from "./conditions.ts";
+import { no, withDeletion, yes } from "./conditions.ts";
 
 interface Held {
-  readonly metadata: { readonly finalizers?: readonly string[]; readonly deletionTimestamp?: string };
+  readonly metadata: Metadata;
   readonly status: { readonly conditions?: readonly Condition[] };
 }
 
@@ -33,7 +33,7 @@ export function withDeletionBlocked<Kind extends KindName>(
   const verdict = isBlocked
     ? yes("DeletionBlocked", "InUse", `It goes when nothing names it any more: ${usersWords(users)}`)
     : no("DeletionBlocked", "InUse", "");
-  return withCondition(resource.status.conditions, conditions, verdict, observedGeneration, now);
+  return withDeletion(resource, conditions, verdict, observedGeneration, now);
 }
 
 function usersWords(users: readonly string[]): string {

@@ -145,7 +145,8 @@ describe("a KmsProvider", () => {
     const provider = await world.until(RESOURCES.kmsProviders, "local", (one) => isTrue(one, "DeletionBlocked"));
     expect(conditionIn(provider, "DeletionBlocked")).toMatchObject({ reason: "InUse" });
     expect(conditionIn(provider, "DeletionBlocked")?.message).toContain('EncryptedBucket "user"');
-    expect(isTrue(provider, "Ready")).toBe(true);
+    expect(conditionIn(provider, "Ready")).toMatchObject({ status: "True", reason: "DeletionBlocked" });
+    expect(conditionIn(provider, "Ready")?.message).toMatch(/^It is being deleted\. .*EncryptedBucket "user"/);
     await world.remove(RESOURCES.encryptedBuckets, "user");
     await world.untilGone(RESOURCES.kmsProviders, "local");
   });

@@ -20,7 +20,7 @@ import {
   overlapMsOf,
   storeNameOf,
 } from "../compile/compile.ts";
-import { blockedNotices, conditionOf, withCondition } from "../conditions.ts";
+import { blockedNotices, conditionOf, withDeletion } from "../conditions.ts";
 import { type Controller, itemOf } from "../controller.ts";
 import type { Entries } from "../entries.ts";
 import type { Holders } from "../holders.ts";
@@ -262,7 +262,7 @@ function plan(observed: Observed, now: Date): Plan<Action, EncryptedBucketStatus
   const deletion = planDeletion(observed.deletion, now);
   const generation = bucket.metadata.generation ?? 0;
   const { conditions: judged = [] } = planned.status;
-  const conditions = withCondition(bucket.status.conditions, judged, deletion.blocked, generation, now);
+  const conditions = withDeletion(bucket, judged, deletion.blocked, generation, now);
   const waits = [planned.againAfterMs, deletion.againAfterMs].filter((ms) => ms !== undefined);
   return {
     actions: [
