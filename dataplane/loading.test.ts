@@ -2,7 +2,8 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type BucketEntry, ConfigError, type DataPlaneConfig, defaultSettings } from "./config/config.ts";
+import { ConfigError } from "./config/config.ts";
+import { bucketEntry, storeConfig } from "./config/contract/entries.ts";
 import { openSource } from "./config/sources.ts";
 import { createLoading, documentsOf, type Loading } from "./loading.ts";
 import type { Log } from "./log.ts";
@@ -18,62 +19,6 @@ let prepared: string[];
 let published: number[];
 let said: string[];
 let stopping: AbortController;
-
-const ring = {
-  format: "coffer-ring-1" as const,
-  id: "01".repeat(16),
-  keys: [
-    {
-      version: 1,
-      key: Buffer.alloc(32, 7).toString("base64"),
-      created: "2026-01-01T00:00:00Z",
-      state: "enabled" as const,
-    },
-  ],
-};
-
-function bucketEntry(name: string, state: BucketEntry["state"] = "serve"): BucketEntry {
-  return {
-    revision: 1,
-    resource: `EncryptedBucket ${name}`,
-    madeFrom: [],
-    name,
-    keys: [{ provider: "local", minEpoch: 1 }],
-    rewrapWish: "",
-    algorithm: "AES-256-GCM",
-    keyMode: "bucket",
-    chunkBytes: 65_536,
-    context: {},
-    allowCustomerKeys: false,
-    allowPlaintext: false,
-    state,
-    credentials: [],
-  };
-}
-
-function config(revision: number, buckets: BucketEntry[] = []): DataPlaneConfig {
-  return {
-    format: 1,
-    revision,
-    ruledBy: "folder",
-    region: "local",
-    hostNames: [],
-    settings: defaultSettings,
-    providers: [
-      {
-        revision: 1,
-        resource: "KmsProvider local",
-        madeFrom: [],
-        name: "local",
-        options: { type: "Local", ring },
-        kmsKeyId: ring.id,
-        timeoutMs: 1000,
-        cache: { ttlMs: 0, maxEntries: 1, negativeTtlMs: 0 },
-      },
-    ],
-    buckets,
-  };
-}
 
 async function replaceFile(text: string): Promise<void> {
   await writeFile(`${path}.tmp`, text);
@@ -120,7 +65,14 @@ afterEach(async () => {
 
 describe("createLoading()", () => {
   it("prepares the buckets that serve, publishes, and says what it loaded", async () => {
-    await replaceFile(JSON.stringify(config(7, [bucketEntry("photos"), bucketEntry("going", "empty-and-remove")])));
+    await replaceFile(
+      JSON.stringify(
+        storeConfig({
+          revision: 7,
+          buckets: [bucketEntry("photos"), bucketEntry("going", { state: "empty-and-remove" })],
+        }),
+      ),
+    );
     await loading.loadFirst(stopping.signal);
     expect(prepared).toEqual(["photos"]);
     expect(published).toEqual([7]);
@@ -135,7 +87,7 @@ describe("createLoading()", () => {
   });
 
   it("refuses a bad file while running: the last good one stays, and state, metric and log say so", async () => {
-    await replaceFile(JSON.stringify(config(1)));
+    await replaceFile(JSON.stringify(storeConfig()));
     await loading.loadFirst(stopping.signal);
     const watching = loading.watch(stopping.signal);
     await replaceFile('{"format": 1, "secret": "marker');
@@ -145,7 +97,7 @@ describe("createLoading()", () => {
     expect(await metrics.print()).toMatch(/^coffer_config_refused_total 1$/m);
     expect(said.join("\n")).toMatch(/configuration refused, the last good one stays/);
     expect(said.join("\n")).not.toMatch(/marker/);
-    await replaceFile(JSON.stringify(config(2)));
+    await replaceFile(JSON.stringify(storeConfig({ revision: 2 })));
     await until(() => live.peek()?.config.revision === 2);
     expect(loading.state().refused).toBeUndefined();
     stopping.abort();

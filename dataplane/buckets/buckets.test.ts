@@ -3,6 +3,7 @@ import type { Principal } from "../access/access.ts";
 import type { AuditEvent } from "../audit/audit.ts";
 import type { Call } from "../call.ts";
 import { type BucketEntry, type ConfiguredCredential, defaultSettings, type Permission } from "../config/config.ts";
+import { bucketEntry } from "../config/contract/entries.ts";
 import { Failure } from "../failure.ts";
 import type { MadeBucket } from "../snapshot.ts";
 import { createMemoryStorage } from "../storage/memory.ts";
@@ -22,26 +23,6 @@ const marking: SettingsSealer = {
     return text.slice(`sealed ${bucket.name} `.length);
   },
 };
-
-function bucketEntry(name: string, more: Partial<BucketEntry> = {}): BucketEntry {
-  return {
-    revision: 1,
-    resource: `EncryptedBucket ${name}`,
-    madeFrom: [],
-    name,
-    keys: [{ provider: "local", minEpoch: 1 }],
-    rewrapWish: "",
-    algorithm: "AES-256-GCM",
-    keyMode: "bucket",
-    chunkBytes: 65_536,
-    context: {},
-    allowCustomerKeys: false,
-    allowPlaintext: false,
-    state: "serve",
-    credentials: [],
-    ...more,
-  };
-}
 
 function member(permissions: Permission[], bucket = "photos"): Principal {
   const configured: ConfiguredCredential = {

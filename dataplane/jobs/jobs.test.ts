@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Call } from "../call.ts";
-import { type BucketEntry, type DataPlaneConfig, defaultSettings } from "../config/config.ts";
+import type { BucketEntry } from "../config/config.ts";
+import { bucketEntry, storeConfig } from "../config/contract/entries.ts";
 import { Failure } from "../failure.ts";
 import { noCounts } from "../keys/keys.ts";
 import type { Log } from "../log.ts";
@@ -14,68 +15,12 @@ import { JOBS_PREFIX, newRecord, oldestVersion, parseRecord, printRecord } from 
 const forever = new AbortController().signal;
 const quiet: Log = { error() {}, warn() {}, info() {}, debug() {}, setLevel() {} };
 
-function bucketEntry(name: string, more: Partial<BucketEntry> = {}): BucketEntry {
-  return {
-    revision: 1,
-    resource: `EncryptedBucket ${name}`,
-    madeFrom: [],
-    name,
-    keys: [{ provider: "local", minEpoch: 1 }],
-    rewrapWish: "",
-    algorithm: "AES-256-GCM",
-    keyMode: "bucket",
-    chunkBytes: 65_536,
-    context: {},
-    allowCustomerKeys: false,
-    allowPlaintext: false,
-    state: "serve",
-    credentials: [],
-    ...more,
-  };
-}
-
-function config(buckets: BucketEntry[]): DataPlaneConfig {
-  const ring = {
-    format: "coffer-ring-1" as const,
-    id: "01".repeat(16),
-    keys: [
-      {
-        version: 1,
-        key: Buffer.alloc(32, 7).toString("base64"),
-        created: "2026-01-01T00:00:00Z",
-        state: "enabled" as const,
-      },
-    ],
-  };
-  return {
-    format: 1,
-    revision: 1,
-    ruledBy: "folder",
-    region: "local",
-    hostNames: [],
-    settings: defaultSettings,
-    providers: [
-      {
-        revision: 1,
-        resource: "KmsProvider local",
-        madeFrom: [],
-        name: "local",
-        options: { type: "Local", ring },
-        kmsKeyId: ring.id,
-        timeoutMs: 1000,
-        cache: { ttlMs: 0, maxEntries: 1, negativeTtlMs: 0 },
-      },
-    ],
-    buckets,
-  };
-}
-
 async function liveWith(buckets: BucketEntry[]): Promise<Live> {
   const live = createLive(
     async () => ({ close: async () => undefined }) as never,
     () => undefined,
   );
-  await live.offer(config(buckets), forever);
+  await live.offer(storeConfig({ buckets }), forever);
   return live;
 }
 
@@ -152,7 +97,7 @@ describe("createJobs()", () => {
     const live = await liveWith([bucketEntry("photos", { rewrapWish: "v2" })]);
     const engine = start(storage, live, [countingJob(1, did)]);
     await until(() => did.length === 1);
-    await live.offer(config([bucketEntry("photos", { rewrapWish: "v3" })]), forever);
+    await live.offer(storeConfig({ buckets: [bucketEntry("photos", { rewrapWish: "v3" })] }), forever);
     engine.jobs.poke();
     await until(async () => (await engine.jobs.list(forever))[0]?.wish === "v3");
     await engine.stop();

@@ -6,7 +6,8 @@ import { createLocalKms } from "../../kms/local.ts";
 import { createRing, printRing, type Ring, withDisabledVersion, withNewVersion } from "../../kms/ring.ts";
 import type { AuditEvent } from "../audit/audit.ts";
 import type { Call } from "../call.ts";
-import { type BucketEntry, type DataPlaneConfig, defaultSettings, type ProviderEntry } from "../config/config.ts";
+import type { BucketEntry } from "../config/config.ts";
+import { bucketEntry as configuredBucket, providerEntry, storeConfig } from "../config/contract/entries.ts";
 import { Failure } from "../failure.ts";
 import type { Snapshot } from "../snapshot.ts";
 import { createMemoryStorage } from "../storage/memory.ts";
@@ -74,51 +75,16 @@ function provide(name: string, ring: Ring = createRing(at)): Provided & { readon
   return { name, ring, kms: counting(createLocalKms(ring)) };
 }
 
-function providerEntry({ name, ring }: Provided, ttlMs: number): ProviderEntry {
-  return {
-    revision: 1,
-    resource: `KmsProvider ${name}`,
-    madeFrom: [],
-    name,
-    options: { type: "Local", ring: printRing(ring) },
-    kmsKeyId: ring.id,
-    timeoutMs: 1000,
-    cache: { ttlMs, maxEntries: 10, negativeTtlMs: 0 },
-  };
-}
-
 function bucketEntry(name: string, keys: BucketEntry["keys"], more: Partial<BucketEntry> = {}): BucketEntry {
-  return {
-    revision: 1,
-    resource: `EncryptedBucket ${name}`,
-    madeFrom: [],
-    name,
-    keys,
-    rewrapWish: "",
-    algorithm: "AES-256-GCM",
-    keyMode: "bucket",
-    chunkBytes: 65_536,
-    context: {},
-    allowCustomerKeys: false,
-    allowPlaintext: false,
-    state: "serve",
-    credentials: [],
-    ...more,
-  };
+  return configuredBucket(name, { keys, ...more });
 }
 
 function callWith(provided: readonly Provided[], ttlMs = TTL_MS): Call {
-  const providers = provided.map((one) => providerEntry(one, ttlMs));
-  const config: DataPlaneConfig = {
-    format: 1,
-    revision: 1,
-    ruledBy: "folder",
-    region: "local",
-    hostNames: [],
-    settings: defaultSettings,
-    providers,
-    buckets: [],
-  };
+  const cache = { ttlMs, maxEntries: 10, negativeTtlMs: 0 };
+  const providers = provided.map(({ name, ring }) =>
+    providerEntry(name, { options: { type: "Local", ring: printRing(ring) }, kmsKeyId: ring.id, cache }),
+  );
+  const config = storeConfig({ providers });
   const snapshot: Snapshot = {
     config,
     hash: "",

@@ -2,7 +2,8 @@
 import type { Principal } from "../../access/access.ts";
 import type { AuditEvent } from "../../audit/audit.ts";
 import type { Body, Call, ChecksumAlgorithm, Digests } from "../../call.ts";
-import { type BucketEntry, defaultSettings, type Permission, type ProviderEntry } from "../../config/config.ts";
+import type { BucketEntry, Permission, ProviderEntry } from "../../config/config.ts";
+import { bucketEntry as configuredBucket, providerEntry, storeConfig } from "../../config/contract/entries.ts";
 import { Failure } from "../../failure.ts";
 import { type BucketKeys, createBucketKeys, openStoreId } from "../../keys/keys.ts";
 import type { Snapshot } from "../../snapshot.ts";
@@ -69,24 +70,9 @@ export async function restart(world: World): Promise<void> {
   world.objects = createObjects({ storage, keys: world.keys, audit, nowMs, shownByDefault, partBytesMin });
 }
 
+/** With small chunks, so that small bodies have many. */
 export function bucketEntry(name: string, more: Partial<BucketEntry> = {}): BucketEntry {
-  return {
-    revision: 1,
-    resource: `EncryptedBucket ${name}`,
-    madeFrom: [],
-    name,
-    keys: [{ provider: "local", minEpoch: 1 }],
-    rewrapWish: "",
-    algorithm: "AES-256-GCM",
-    keyMode: "bucket",
-    chunkBytes: 16_384,
-    context: {},
-    allowCustomerKeys: false,
-    allowPlaintext: false,
-    state: "serve",
-    credentials: [],
-    ...more,
-  };
+  return configuredBucket(name, { chunkBytes: 16_384, ...more });
 }
 
 export interface CallOptions {
@@ -118,27 +104,11 @@ export function callOf(world: World, options: CallOptions = {}): Call {
 }
 
 function snapshotOf({ key }: World, buckets: readonly BucketEntry[]): Snapshot {
-  const provider = {
-    revision: 1,
-    resource: "KmsProvider local",
-    madeFrom: [],
-    name: "local",
-    options: key.options,
-    kmsKeyId: key.kmsKeyId,
-    timeoutMs: 1000,
-    cache: { ttlMs: 60_000, maxEntries: 100, negativeTtlMs: 0 },
-  };
+  const { options, kmsKeyId } = key;
+  const cache = { ttlMs: 60_000, maxEntries: 100, negativeTtlMs: 0 };
+  const provider = providerEntry("local", { options, kmsKeyId, cache });
   return {
-    config: {
-      format: 1,
-      revision: 1,
-      ruledBy: "folder",
-      region: "local",
-      hostNames: [],
-      settings: defaultSettings,
-      providers: [provider],
-      buckets: [...buckets],
-    },
+    config: storeConfig({ providers: [provider], buckets: [...buckets] }),
     hash: "",
     credentials: new Map(),
     buckets: new Map(buckets.map((bucket) => [bucket.name, bucket])),
