@@ -30,16 +30,6 @@ export interface AccessHolder {
   readonly around: AccessSurroundings;
 }
 
-/** Of a resource that has no access to give. */
-export const NO_CREDENTIALS: CredentialsPlan = {
-  configured: [],
-  actions: [],
-  published: [],
-  pending: [],
-  replaced: [],
-  conflicts: [],
-};
-
 export class Access {
   readonly #kube: Kube;
   readonly #secrets: NamedReader<SecretObject>;

@@ -18,6 +18,7 @@ export {
   type CredentialsPlan,
   type EntryObserved,
   entriesInNeed,
+  NO_CREDENTIALS,
   type Pair,
   planCredentials,
   type SecretSeen,
@@ -26,7 +27,7 @@ export {
 export { type Finding, isFinding } from "./finding.ts";
 export { holdersOf } from "./holders.ts";
 export { compileProvider, providerResource } from "./provider.ts";
-export { compileSelfService, compileSettings, storeResource } from "./store.ts";
+export { compileSelfService, compileSettings, selfServiceWish, storeResource } from "./store.ts";
 export {
   compileVault,
   type Reference,

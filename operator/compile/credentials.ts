@@ -53,6 +53,16 @@ export interface CredentialsPlan {
   readonly conflicts: readonly { readonly entry: string; readonly place: string }[];
 }
 
+/** Of a resource that has no access to give. */
+export const NO_CREDENTIALS: CredentialsPlan = {
+  configured: [],
+  actions: [],
+  published: [],
+  pending: [],
+  replaced: [],
+  conflicts: [],
+};
+
 type EntryPlan = {
   readonly configured: readonly ConfiguredCredential[];
   readonly state: "published" | "pending" | "replaced" | "conflict";

@@ -7,10 +7,16 @@ import {
   type SelfServiceEntry,
   type Settings,
 } from "../../dataplane/config/config.ts";
+import type { AccessWish } from "./credentials.ts";
 import { withRevision } from "./equal.ts";
 import type { Finding } from "./finding.ts";
 
 const CHUNK_BYTES = 65_536;
+
+/** Who makes buckets may do everything in them, and their credentials are not rotated. */
+export function selfServiceWish(name: string): AccessWish {
+  return { name, permissions: ["Read", "Write", "List", "Delete"], generation: 0 };
+}
 
 export interface SelfServiceInputs {
   readonly store: EncryptedStore;

@@ -6,7 +6,7 @@ import type { EncryptedStore } from "../../crds/encryptedstore.ts";
 import type { KmsProvider } from "../../crds/kmsprovider.ts";
 import { API_VERSION, accessSecretName, DEFAULT_STORE } from "../../crds/names.ts";
 import type { BucketEntry } from "../../dataplane/config/config.ts";
-import { type Access, NO_CREDENTIALS } from "../access.ts";
+import type { Access } from "../access.ts";
 import type { AccessSurroundings } from "../accesssecret.ts";
 import type { Clock } from "../clock.ts";
 import {
@@ -16,6 +16,7 @@ import {
   compileBucket,
   type Finding,
   isFinding,
+  NO_CREDENTIALS,
   nextRevision,
   overlapMsOf,
   storeNameOf,

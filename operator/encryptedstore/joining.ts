@@ -4,7 +4,7 @@ import type { EncryptedStore } from "../../crds/encryptedstore.ts";
 import type { KmsProvider } from "../../crds/kmsprovider.ts";
 import { accessSecretName, REGION } from "../../crds/names.ts";
 import type { BucketEntry, DataPlaneConfig, ProviderEntry, SelfServiceEntry } from "../../dataplane/config/config.ts";
-import { type Access, NO_CREDENTIALS } from "../access.ts";
+import type { Access } from "../access.ts";
 import type { AccessSurroundings } from "../accesssecret.ts";
 import {
   bucketResource,
@@ -15,7 +15,9 @@ import {
   type Finding,
   isFinding,
   joinStore,
+  NO_CREDENTIALS,
   providerResource,
+  selfServiceWish,
   storeResource,
 } from "../compile/compile.ts";
 import { itemOf } from "../controller.ts";
@@ -104,8 +106,6 @@ export interface SelfServiceFound {
   readonly credentials: CredentialsPlan;
 }
 
-const EVERYTHING = ["Read", "Write", "List", "Delete"] as const;
-
 export async function findSelfService(
   store: EncryptedStore,
   needs: SelfServiceNeeds,
@@ -116,9 +116,7 @@ export async function findSelfService(
   const { previous, pods, providers, materials, revision, around } = needs;
   const before = previous?.selfService;
   const entries = wanted.access.map(({ name, secretName }) => ({
-    name,
-    permissions: [...EVERYTHING],
-    generation: 0,
+    ...selfServiceWish(name),
     ...(secretName === undefined ? {} : { secretName }),
   }));
   const holder = {

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { EncryptedStore, EncryptedStoreStatus } from "../../crds/encryptedstore.ts";
 import { API_VERSION } from "../../crds/names.ts";
 import { statusProblems, validate } from "../../crds/validate.ts";
-import { NO_CREDENTIALS } from "../access.ts";
+import { NO_CREDENTIALS } from "../compile/compile.ts";
 import { sameStatus } from "../conditions.ts";
 import type { PodFacts } from "../rollout.ts";
 import { type ObservedStore, planStore } from "./plan.ts";

@@ -11,6 +11,7 @@ import {
   holdersOf,
   isFinding,
   joinStore,
+  NO_CREDENTIALS,
   nextRevision,
   providerResource,
   storeResource,
@@ -27,7 +28,6 @@ import {
   type PassState,
   type Round,
 } from "./compiling.ts";
-import { NO_CREDENTIALS } from "./credentials.ts";
 import type { Urls } from "./hints.ts";
 import type { SeenProvider } from "./providers.ts";
 import { resourcesOf } from "./records.ts";

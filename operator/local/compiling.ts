@@ -11,12 +11,14 @@ import {
   compileSelfService,
   type Finding,
   isFinding,
+  NO_CREDENTIALS,
   overlapMsOf,
+  selfServiceWish,
   storeResource,
 } from "../compile/compile.ts";
 import { isApplied, type PodFacts, sweptWishOf } from "../rollout.ts";
 import { type AccessSurroundings, surroundingsOf } from "./accessfiles.ts";
-import { credentialsOf, NO_CREDENTIALS } from "./credentials.ts";
+import { credentialsOf } from "./credentials.ts";
 import type { Urls } from "./hints.ts";
 import type { SeenProvider } from "./providers.ts";
 import type { Records, Resources, SecretDocument } from "./records.ts";
@@ -61,8 +63,6 @@ export interface CompiledSelfService {
   readonly credentials: CredentialsPlan;
 }
 
-const EVERYTHING = ["Read", "Write", "List", "Delete"] as const;
-
 export async function compileFolderBucket(
   round: Round,
   bucket: EncryptedBucket,
@@ -100,7 +100,7 @@ export async function compileFolderSelfService(
   const previous = round.state.config?.selfService;
   const holder = {
     resource: name,
-    wishes: wanted.access.map((entry) => ({ name: entry.name, permissions: [...EVERYTHING], generation: 0 })),
+    wishes: wanted.access.map(({ name: entry }) => selfServiceWish(entry)),
     published: new Map<string, number>(),
     before: previous?.credentials ?? [],
     isApplied: previous !== undefined && isApplied(round.state.pods, previous.revision),

@@ -23,16 +23,6 @@ export interface Holder {
   readonly around: AccessSurroundings;
 }
 
-/** Of a resource that has no access to give. */
-export const NO_CREDENTIALS: CredentialsPlan = {
-  configured: [],
-  actions: [],
-  published: [],
-  pending: [],
-  replaced: [],
-  conflicts: [],
-};
-
 export async function credentialsOf(holder: Holder, accessDir: string, nowMs: number): Promise<CredentialsPlan> {
   const entries: Omit<EntryObserved, "fresh">[] = [];
   for (const wish of holder.wishes) {
