@@ -181,7 +181,7 @@ async function importImage(sandbox: Sandbox, archive: string): Promise<void> {
 
 /** Mounts and addresses, as a machine has them before its programs start. What it writes stays in our folder. */
 function preparation({ folder, addresses }: Node): string {
-  const { node, host } = addresses;
+  const { node, host, podRange } = addresses;
   return `
     mount --make-rshared /
     mount -t tmpfs tmpfs /run
@@ -199,6 +199,8 @@ function preparation({ folder, addresses }: Node): string {
     ip addr add ${node}/30 dev eth0
     ip link set eth0 up
     ip route add default via ${host}
+    # Each pod has a route of its own. What is sent to one that has gone is refused, in place of lost behind the host.
+    ip route add unreachable ${podRange}
     echo 1 > /proc/sys/net/ipv4/ip_forward
   `;
 }
