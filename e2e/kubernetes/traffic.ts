@@ -29,6 +29,12 @@ export interface Refused {
   readonly atMs: number;
 }
 
+/** A time in which no request was served, whoever's. */
+export interface Gap {
+  readonly fromMs: number;
+  readonly ms: number;
+}
+
 export class Traffic {
   readonly #client: S3Client;
   readonly #bucket: string;
@@ -41,7 +47,7 @@ export class Traffic {
   #stopped: Promise<void> | undefined;
   #served = 0;
   #servedAtMs = performance.now();
-  #longestGapMs = 0;
+  #longestGap: Gap = { fromMs: 0, ms: 0 };
 
   constructor({ endpoint, region, accessKeyId, secretAccessKey, bucket }: Credentials) {
     const credentials = { accessKeyId, secretAccessKey };
@@ -52,9 +58,9 @@ export class Traffic {
     this.#working.catch(() => undefined);
   }
 
-  /** Between two requests that were served, whoever's. */
-  get longestGapMs(): number {
-    return Math.max(this.#longestGapMs, performance.now() - this.#servedAtMs);
+  /** Also of a client that waits for an answer when it is stopped: known once it has stopped. */
+  get longestGap(): Gap {
+    return this.#longestGap;
   }
 
   /** Until so many more were served. Fails at once when a client met what it may not meet. */
@@ -74,6 +80,7 @@ export class Traffic {
     this.#isStopped = true;
     try {
       await this.#working;
+      this.#endGap(performance.now());
       for (const [name, register] of this.#registers) {
         const value = await this.#get(name);
         const possible = register.possible();
@@ -105,9 +112,15 @@ export class Traffic {
       return;
     }
     const nowMs = performance.now();
-    this.#longestGapMs = Math.max(this.#longestGapMs, nowMs - this.#servedAtMs);
+    this.#endGap(nowMs);
     this.#servedAtMs = nowMs;
     this.#served += 1;
+  }
+
+  #endGap(nowMs: number): void {
+    const fromMs = this.#servedAtMs;
+    const ms = nowMs - fromMs;
+    if (ms > this.#longestGap.ms) this.#longestGap = { fromMs, ms };
   }
 
   #step(step: (typeof STEPS)[number], name: string): Promise<void> {
