@@ -145,15 +145,17 @@ describe("the checker finds", () => {
       "kms/a.ts → kms/b.ts → kms/c.ts → kms/a.ts is a circle of imports. Move what both ends need into a file that imports neither.",
     ]);
   });
-  test("a circle of rooms, and a room that is none", () => {
+  test("a circle of rooms, a room that is none, and one that stands twice", () => {
     const room = { doors: "all", packages: [] } as const;
     const rooms = [
       { ...room, name: "a/", files: /^a\//, imports: ["b/b.ts"] },
       { ...room, name: "b/", files: /^b\//, imports: ["a/", "c/"] },
+      { ...room, name: "a/", files: /^a\//, imports: ["b/b.ts"] },
     ];
     const problems = tableProblems(rooms);
     expect(problems[0]).toContain("b/ may import c/, which is no room.");
-    expect(problems[1]).toContain("a/ → b/ → a/ is a circle of rooms.");
+    expect(problems[1]).toContain("a/ stands twice");
+    expect(problems[2]).toContain("a/ → b/ → a/ is a circle of rooms.");
   });
 
   const words: Readonly<Record<string, readonly [string, string, string]>> = {

@@ -96,7 +96,7 @@ function familyOf(opener: string): string {
   return opener.slice(0, opener.lastIndexOf("/") + 1);
 }
 
-/** The arrows that the table allows must not lead in a circle, and must lead to what exists. */
+/** The arrows that the table allows must not lead in a circle, and must lead to what exists; no room stands twice. */
 export function tableProblems(rooms: readonly Room[]): readonly string[] {
   const names = new Set(rooms.map((room) => room.name));
   const nameOf = (target: string) => (names.has(target) ? target : rooms.find((room) => room.files.test(target))?.name);
@@ -108,8 +108,12 @@ export function tableProblems(rooms: readonly Room[]): readonly string[] {
   const graph = new Map(
     rooms.map((room) => [room.name, room.imports.map(nameOf).filter((name) => name !== undefined)]),
   );
+  const twice = rooms
+    .filter((room, at) => rooms.findIndex(({ name }) => name === room.name) !== at)
+    .map((room) => `${room.name} stands twice, and only the first counts. Take one out of tidy/rooms.ts.`);
   return [
     ...lost,
+    ...twice,
     ...cycles(graph).map(
       (cycle) =>
         `${cycle.join(" → ")} is a circle of rooms. Take out the arrow that says who serves whom the wrong way.`,

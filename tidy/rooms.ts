@@ -35,14 +35,6 @@ export const ROOMS: readonly Room[] = [
     opener: "kms/open.ts",
   },
   {
-    name: "kms/vault/",
-    files: /^kms\/vault\//,
-    imports: ["kms/", "envelope/"],
-    doors: {},
-    packages: ["node-vault"],
-    opener: "kms/open.ts",
-  },
-  {
     // node-vault writes the requests; node:http and node:https carry them, since its own way bounds and verifies less.
     name: "kms/vault/",
     files: /^kms\/vault\//,
