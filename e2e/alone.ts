@@ -3,12 +3,12 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { type Credentials, ROOT, readCredentials, waitFor } from "./harness.ts";
+import { freePorts } from "./ports.ts";
 
-const READY_MS = 20_000;
-const ACTS_MS = 5_000;
+const READY_MS = 60_000;
+const ACTS_MS = 60_000;
 
 export interface Job {
   readonly bucket: string;
@@ -33,7 +33,7 @@ export class AloneDataPlane {
 
   /** Starts nothing yet. */
   static async create(home: string): Promise<AloneDataPlane> {
-    return new AloneDataPlane(home, await freePorts());
+    return new AloneDataPlane(home, await freePorts(3));
   }
 
   /** What it printed since its last start, both streams. */
@@ -113,15 +113,6 @@ export class AloneDataPlane {
   #url(at: number): string {
     return `http://127.0.0.1:${this.#ports[at]}`;
   }
-}
-
-/** All three are held before the first is let go, so that they differ. */
-async function freePorts(): Promise<readonly number[]> {
-  const servers = [0, 1, 2].map(() => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const found = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return found;
 }
 
 function answers(url: string): Promise<boolean> {

@@ -9,10 +9,10 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "./ports.ts";
+import { freePorts } from "./ports.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 90_000;
 const STOP_LIMIT_MS = 40_000;
 const POLL_MS = 5;
 
@@ -162,8 +162,8 @@ export class DataPlane {
   }
 
   static async create(options: DataPlaneOptions = {}): Promise<DataPlane> {
-    const ports = [await freePort(), await freePort(), await freePort()] as const;
-    return new DataPlane(mkdtempSync(join(tmpdir(), "coffer-e2e-")), ports, options);
+    const [s3 = 0, rest = 0, admin = 0] = await freePorts(3);
+    return new DataPlane(mkdtempSync(join(tmpdir(), "coffer-e2e-")), [s3, rest, admin], options);
   }
 
   get wish(): Wish {

@@ -55,7 +55,7 @@ export class OpenBao {
   /** Started, initialized and unsealed, on a port of its own; `host` is the address that it listens on. */
   static async create(host = "127.0.0.1"): Promise<OpenBao> {
     const program = await prepareOpenBao(sayAside);
-    const [port, clusterPort] = [await freePort(), await freePort()];
+    const [port, clusterPort] = [await freePort(host), await freePort()];
     const folder = await mkdtemp(join(tmpdir(), "coffer-e2e-openbao-"));
     const bao = new OpenBao(program, folder, `http://${host}:${port}`);
     const config = {

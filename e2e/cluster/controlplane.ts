@@ -7,9 +7,9 @@ import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePorts } from "../ports.ts";
 import { prepareBinaries } from "./binaries.ts";
 import { leash } from "./leash.ts";
 
@@ -39,7 +39,7 @@ export interface ControlPlaneWishes {
   readonly say?: (line: string) => void;
 }
 
-const READY_WITHIN_MS = 60_000;
+const READY_WITHIN_MS = 120_000;
 const LOOK_EVERY_MS = 50;
 const AUDIT_POLICY =
   "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
@@ -213,22 +213,6 @@ export async function isApiServerReady(url: string, token: string): Promise<bool
     asked.once("close", () => resolve(false));
     asked.end();
   });
-}
-
-/** Free a moment ago. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports: number[] = [];
-  for (const server of servers) {
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    ports.push((server.address() as AddressInfo).port);
-  }
-  for (const server of servers) {
-    server.close();
-    await once(server, "close");
-  }
-  return ports;
 }
 
 async function lastLines(path: string): Promise<string> {
