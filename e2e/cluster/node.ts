@@ -4,6 +4,7 @@
 // "nowhere.invalid" cannot be pulled.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -72,12 +73,9 @@ const ROOT = join(import.meta.dirname, "..", "..");
 const PROGRAM = join(ROOT, "dataplane", "main.ts");
 const NODE = join(ROOT, "node_modules", ".bin", "node");
 
-/** Of 127.0.0.0/8: every pod has an address of its own, so that all may have the same ports. */
-let lastAddress = 10 + (process.pid % 200) * 250;
-
+/** Of 127.0.0.0/8: every pod has an address of its own, so that all may have the same ports, whichever test has them. */
 function nextAddress(): string {
-  lastAddress += 1;
-  return `127.${1 + (lastAddress >> 16)}.${(lastAddress >> 8) & 255}.${1 + (lastAddress & 127)}`;
+  return `127.${randomInt(1, 255)}.${randomInt(256)}.${randomInt(1, 255)}`;
 }
 
 export async function startTestNode(access: ApiServerAccess, namespace: string): Promise<TestNode> {
