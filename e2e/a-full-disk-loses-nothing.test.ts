@@ -17,23 +17,21 @@ const MIB = 1024 * 1024;
 const VOLUME_MIB = 420;
 /** What the store keeps free. */
 const RESERVE = 256 * MIB;
-/** How long a store may take to notice. */
-const NOTICE_MS = 5_000;
+/** How long a store may take to notice, on a machine that is busy. */
+const NOTICE_MS = 60_000;
 const FILLINGS = 4;
+/** Not the reserve alone: the index itself has met the end of the disk. */
+const FULL = /The index takes no writes/;
 
-/** As the process's own limit, where no disk can be had that fills up. */
+/** As the process's own limit. */
 const FILE_KIBIBYTES_MAX = 8 * 1024;
-
-/** undefined: this machine lets nobody mount a file system, not even where nobody else sees it. */
-const mounted = await SmallVolume.create(VOLUME_MIB).catch(() => undefined);
 
 let volume: SmallVolume;
 let plane: DataPlane;
 let s3: S3;
 
 beforeAll(async () => {
-  if (mounted === undefined) return;
-  volume = mounted;
+  volume = await SmallVolume.create(VOLUME_MIB);
   const dataDir = `${volume.folder}/data`;
   plane = await DataPlane.create({ dataDir, through: volume.through });
   await plane.start();
@@ -58,7 +56,7 @@ async function makeRoom(): Promise<void> {
   await waitFor("room", NOTICE_MS, async () => (await s3.put("room", Buffer.from("room"))).status === 200);
 }
 
-describe.skipIf(mounted === undefined)("a disk that is down to its reserve", () => {
+describe("a disk that is down to its reserve", () => {
   const kept = bodyOf("200000-kept");
   let uploadId: string;
   let etag: string;
@@ -131,7 +129,7 @@ async function rewrap(): Promise<void> {
   });
 }
 
-describe.skipIf(mounted === undefined)("a disk without a byte left", () => {
+describe("a disk without a byte left", () => {
   it("fails a body that was on its way, and keeps what was there before", async () => {
     const before = bodyOf("300000-before");
     expect((await s3.put("overwritten", before)).status).toBe(200);
@@ -179,7 +177,7 @@ describe.skipIf(mounted === undefined)("a disk without a byte left", () => {
   });
 });
 
-describe.skipIf(mounted === undefined)("a disk that fills up again and again under load", () => {
+describe("a disk that fills up again and again under load", () => {
   it("loses nothing that was acknowledged, and leaves nothing over", async () => {
     for (const { name } of await s3.list()) expect((await s3.delete(name)).status).toBe(204);
     const draw = new Draw();
@@ -187,9 +185,14 @@ describe.skipIf(mounted === undefined)("a disk that fills up again and again und
     try {
       for (let filling = 0; filling < FILLINGS; filling += 1) {
         await plane.start();
+        const { acknowledged, refused } = load;
         load.begin();
+        await waitFor("something to be written", NOTICE_MS, () => load.acknowledged > acknowledged);
         await sleep(200 + draw.below(200));
         volume.fill(0);
+        await waitFor("something to be refused", NOTICE_MS, () => load.refused > refused);
+        const isLast = filling === FILLINGS - 1;
+        if (isLast) await waitFor("the index to meet the end", NOTICE_MS, () => FULL.test(plane.output()));
         await sleep(300 + draw.below(500));
         if (filling % 2 === 0) {
           volume.empty();
@@ -201,10 +204,6 @@ describe.skipIf(mounted === undefined)("a disk that fills up again and again und
         await plane.start();
         await load.verify();
       }
-      expect(load.acknowledged).toBeGreaterThan(FILLINGS);
-      expect(load.refused).toBeGreaterThan(FILLINGS);
-      // Not the reserve alone: the index itself has met the end of the disk.
-      expect(plane.output()).toMatch(/The index takes no writes/);
     } catch (error) {
       throw new Error(`with the seed ${draw.seed}`, { cause: error });
     }

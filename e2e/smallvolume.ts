@@ -1,48 +1,58 @@
-// A volume that a test can fill to its last byte: a file system in memory, mounted where that is allowed, else inside a name
-// space of its own, which the store then enters.
+// A volume that a test can fill to its last byte: a file system in memory, mounted in a name space of its own, which the
+// store then enters, and which goes with its one process.
 
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, cpSync, mkdirSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { leash } from "./cluster/leash.ts";
 
 const BLOCK = Buffer.alloc(1024 * 1024);
+/** Root's, and everybody's. */
+const WAYS = [
+  { making: ["-m"], entering: ["-m"] },
+  { making: ["-Urm"], entering: ["-U", "-m", "--preserve-credentials"] },
+] as const;
+
+/** The process that holds the mount, once it is there; undefined: this is not allowed. */
+async function holderOf([program = "", ...flags]: readonly string[]): Promise<ChildProcess | undefined> {
+  const holder = spawn(program, flags, { stdio: ["ignore", "pipe", "ignore"] });
+  const { promise, resolve } = Promise.withResolvers<ChildProcess | undefined>();
+  holder.stdout.once("data", () => resolve(holder));
+  for (const end of ["error", "exit"]) holder.once(end, () => resolve(undefined));
+  leash(holder);
+  return await promise;
+}
 
 export class SmallVolume {
   /** Where the store finds it. */
   readonly folder: string;
   /** What the store is started through, so that it sees the volume. */
   readonly through: readonly string[];
-  readonly how: "mounted" | "in a name space";
   /** Where the test finds it. */
   readonly #seen: string;
-  readonly #holder: ChildProcess | undefined;
+  readonly #holder: ChildProcess;
 
-  private constructor(folder: string, holder: ChildProcess | undefined) {
+  private constructor(folder: string, holder: ChildProcess, entering: readonly string[]) {
     this.folder = folder;
     this.#holder = holder;
-    this.how = holder === undefined ? "mounted" : "in a name space";
-    const pid = String(holder?.pid);
-    this.through = holder === undefined ? [] : ["nsenter", "-t", pid, "-U", "-m", "--preserve-credentials"];
-    this.#seen = holder === undefined ? folder : join("/proc", pid, "root", folder);
+    this.through = ["nsenter", "-t", String(holder.pid), ...entering];
+    this.#seen = join("/proc", String(holder.pid), "root", folder);
   }
 
-  /** Throws if this machine allows neither. */
+  /** Throws, with what to do about it, where this machine does not allow it. */
   static async create(mebibytes: number): Promise<SmallVolume> {
     const folder = mkdtempSync(join(tmpdir(), "coffer-volume-"));
-    const mount = ["-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", folder];
-    try {
-      execFileSync("mount", mount, { stdio: "ignore" });
-      return new SmallVolume(folder, undefined);
-    } catch {
-      // Whoever may not mount may still do so where nobody else sees it.
-      const script = `mount ${mount.join(" ")} && echo mounted && exec sleep infinity`;
-      const holder = spawn("unshare", ["-Urm", "sh", "-c", script], { stdio: ["ignore", "pipe", "ignore"] });
-      await Promise.race([once(holder.stdout, "data"), once(holder, "exit")]);
-      if (holder.exitCode !== null) throw new Error("This machine lets nobody mount a file system");
-      return new SmallVolume(folder, holder);
+    const script = `mount -t tmpfs -o size=${mebibytes}m tmpfs '${folder}' && echo mounted && exec sleep infinity`;
+    for (const { making, entering } of WAYS) {
+      const holder = await holderOf(["unshare", ...making, "sh", "-c", script]);
+      if (holder !== undefined) return new SmallVolume(folder, holder, entering);
     }
+    rmSync(folder, { recursive: true, force: true });
+    throw new Error(
+      "A disk that fills up needs a file system that can be mounted, on Linux: run the tests as root, or let everybody make name spaces (sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0)",
+    );
   }
 
   /** Copies the data out, so that they can be opened where the volume cannot be seen: where they are then. */
@@ -79,12 +89,9 @@ export class SmallVolume {
   }
 
   async remove(): Promise<void> {
-    if (this.#holder === undefined) {
-      execFileSync("umount", [this.folder]);
-    } else {
-      this.#holder.kill("SIGKILL");
-      await once(this.#holder, "exit");
-    }
+    const gone = once(this.#holder, "exit");
+    this.#holder.kill("SIGKILL");
+    await gone;
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
