@@ -16,8 +16,8 @@ const KILLED_AT_START_EACH = 10;
 const LOOK_AT_VOLUME_EACH = 10;
 const ROTATE_EACH = 3;
 /** Far more than it takes: a start whose time grows with what is stored would be found out. */
-const RESTART_MS_MAX = 10_000;
-const REWRAPPED_WITHIN_MS = 40_000;
+const RESTART_MS_MAX = 30_000;
+const REWRAPPED_WITHIN_MS = 120_000;
 
 const planes: DataPlane[] = [];
 const failed = new AbortController();
@@ -119,4 +119,4 @@ it("what was acknowledged is there, whole, however often the store is killed, an
     expect(cutOff).toBeGreaterThan(KILLS_A_LANE);
     expect(Math.max(...startMs)).toBeLessThan(RESTART_MS_MAX);
   }
-}, 600_000);
+}, 900_000);

@@ -98,7 +98,7 @@ async function putByRest(credentials: Credentials, name: string, blocks: Iterabl
 
 /** What was deleted leaves the disk, soon. */
 async function emptied(store: Store): Promise<void> {
-  await waitFor("the body to be deleted from the disk", 10_000, async () => {
+  await waitFor("the body to be deleted from the disk", 60_000, async () => {
     const files = await readdir(store.dataDir, { recursive: true, withFileTypes: true });
     const sizes = files.filter((entry) => entry.isFile()).map((entry) => sizeOf(join(entry.parentPath, entry.name)));
     return (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0) < TOTAL_BYTES / 10;

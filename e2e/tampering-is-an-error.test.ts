@@ -13,6 +13,7 @@ import { type Answer, S3, describe as shown } from "./s3.ts";
 import { bytesOf, flipped, type Row, Tampering, type Undo } from "./tampering.ts";
 
 const OTHER_BUCKET = "documents";
+const ACTS_MS = 60_000;
 const CHUNK = 65_536;
 const SEALED_CHUNK = CHUNK + 16;
 const HEAD = 64;
@@ -580,7 +581,7 @@ describe("a bucket-key record", () => {
   it("of another epoch", async () => {
     const first = only(OTHER_BUCKET);
     await reconfigure(OTHER_BUCKET, { minEpoch: 2 });
-    await waitFor("a second epoch", 5000, async () => {
+    await waitFor("a second epoch", ACTS_MS, async () => {
       expect((await others.put("second", SMALL)).status).toBe(200);
       return keysOf(OTHER_BUCKET).length === 2;
     });
@@ -607,13 +608,13 @@ describe("a bucket-key record", () => {
 
   it("that only a key source opens which the configuration does not allow", async () => {
     await reconfigure(OTHER_BUCKET, { provider: "second" });
-    await waitFor("the other provider", 5000, async () => (await others.get("small")).status !== 200);
+    await waitFor("the other provider", ACTS_MS, async () => (await others.get("small")).status !== 200);
     for (const answer of [await others.get("small"), await others.head("small"), await others.put("new", SMALL)]) {
       expect(answer.status).toBe(500);
     }
     expect((await others.send("GET", undefined, { query: "list-type=2" })).status).toBe(500);
     await reconfigure(OTHER_BUCKET, { provider: "local" });
-    await waitFor("the first provider", 5000, async () => (await others.get("small")).status === 200);
+    await waitFor("the first provider", ACTS_MS, async () => (await others.get("small")).status === 200);
   });
 });
 

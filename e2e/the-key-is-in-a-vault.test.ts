@@ -10,6 +10,7 @@ import { Clients, createFoldersWithBoth, createVaultFolders, editFile, readPage 
 
 /** OpenBao comes over the network the first time. */
 const INSTALL_MS = 600_000;
+const SOON_MS = 60_000;
 
 interface Status {
   readonly key?: { readonly id: string; readonly version: string };
@@ -71,7 +72,7 @@ describe("the example", () => {
     await editFile(join(store.configDir, "kmsprovider.yaml"), (yaml) =>
       yaml.replace("keyGeneration: 0", "keyGeneration: 1"),
     );
-    await waitFor("the new version", 20_000, async () => {
+    await waitFor("the new version", SOON_MS, async () => {
       return (await statusOf(store, "EncryptedBucket.photos")).encryption?.keyVersion === "2";
     });
     await clients.stop();
@@ -110,14 +111,14 @@ describe("a bucket", () => {
       await editFile(join(store.configDir, "encryptedbucket.yaml"), (yaml) =>
         yaml.replace(`name: ${from}`, `name: ${to}`),
       );
-      await waitFor(`the bucket to be ${to}'s`, 15_000, async () => {
+      await waitFor(`the bucket to be ${to}'s`, SOON_MS, async () => {
         const { encryption, conditions } = await statusOf(store, "EncryptedBucket.photos");
         const isReady = conditions.some(({ type, status }) => type === "Ready" && status === "True");
         return encryption?.provider === to && isReady;
       });
-      await waitFor("more to be written", 10_000, () => clients.acknowledged > acknowledged + 50);
+      await waitFor("more to be written", SOON_MS, () => clients.acknowledged > acknowledged + 50);
     };
-    await waitFor("something to be written", 10_000, () => clients.acknowledged > 50);
+    await waitFor("something to be written", SOON_MS, () => clients.acknowledged > 50);
     await moveTo("local", "vault");
     await moveTo("vault", "local");
     await bao.seal();

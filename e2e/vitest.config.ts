@@ -12,8 +12,9 @@ const MEASURING = [
 const shared = {
   root: resolve(import.meta.dirname, ".."),
   pool: "forks",
-  testTimeout: 120_000,
-  hookTimeout: 60_000,
+  // More than any wait in a test: whatever is waited for in vain says so itself.
+  testTimeout: 300_000,
+  hookTimeout: 180_000,
 } as const;
 
 // Each file starts a store of its own.
