@@ -9,7 +9,7 @@ import { openRingAdmin, openVaultAdmin } from "../../kms/open.ts";
 import { type KmsOptions, kmsKeyIdOf } from "../../kms/options.ts";
 import { createRing, RingChanged } from "../../kms/ring.ts";
 import type { Clock } from "../clock.ts";
-import { blockedNotices } from "../conditions.ts";
+import { blockedNotices, conditionOf } from "../conditions.ts";
 import { type Controller, itemOf } from "../controller.ts";
 import { inUseFinalizers, withDeletionBlocked } from "../inuse.ts";
 import type { Notice, Plan, ResourceName } from "../kind.ts";
@@ -52,7 +52,7 @@ interface Observed {
   readonly dueInMs: number | undefined;
   /** The ServiceAccount that is made for its login is there, and not as it was made. */
   readonly isLoginChanged: boolean;
-  /** It goes, and nobody names it any more: it was not looked at. */
+  /** It goes, and nobody names it any more, or its namespace goes: it is not looked at. */
   readonly isLeaving: boolean;
 }
 
@@ -168,9 +168,10 @@ async function observe(
 ): Promise<Observed> {
   const users = usersOf(needs, provider);
   // In a namespace that goes, the right to read may have gone already: the end of it all must not depend on it.
-  if (provider.metadata.deletionTimestamp !== undefined && users.words.length === 0) return leaving(provider);
+  if (provider.metadata.deletionTimestamp !== undefined && users.words.length === 0) return leaving(provider, []);
   const item = itemOf(provider.metadata);
   const { key, options, podOptions } = await findKey(needs, provider, signal);
+  if (await isTakenApart(needs, provider, key, signal)) return leaving(provider, users.words);
   const look = options === undefined ? undefined : await needs.looks.look(item, provider, options);
   const seen = options?.type === "Vault" ? vaultKey(provider, options, look?.version, look?.probe) : key;
   needs.materials.set(item, materialOf(provider, podOptions, look?.probe));
@@ -192,7 +193,20 @@ async function observe(
   };
 }
 
-function leaving(provider: KmsProvider): Observed {
+/** Whether what is missing was taken away with the namespace, which may take its objects in any order. Asked when a
+ *  provider that was ready misses something, and no more. */
+async function isTakenApart(
+  { kube }: ProviderNeeds,
+  { metadata, status }: KmsProvider,
+  { kind }: KeyFound,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const isMissing = kind === "absent" || kind === "unresolved" || kind === "loginMissing";
+  if (!isMissing || conditionOf(status.conditions, "Ready")?.status !== "True") return false;
+  return await kube.isEnding(metadata.namespace ?? "", signal);
+}
+
+function leaving(provider: KmsProvider, users: readonly string[]): Observed {
   const planned: ObservedProvider = {
     provider,
     key: { kind: "pending" },
@@ -203,7 +217,7 @@ function leaving(provider: KmsProvider): Observed {
     usedByBuckets: 0,
     rotateFailure: undefined,
   };
-  return { planned, users: [], dueInMs: undefined, isLoginChanged: false, isLeaving: true };
+  return { planned, users, dueInMs: undefined, isLoginChanged: false, isLeaving: true };
 }
 
 function plan(

@@ -102,6 +102,8 @@ export interface Kube {
     signal: AbortSignal,
   ): Promise<boolean>;
   requestToken(serviceAccount: ObjectName, wanted: TokenWish, signal: AbortSignal): Promise<IssuedToken>;
+  /** Whether a namespace is being deleted. Writes nothing. */
+  isEnding(namespace: string, signal: AbortSignal): Promise<boolean>;
 }
 
 const METADATA_ALONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -144,6 +146,15 @@ export function createKube(connection: Connection, clock: Clock): Kube {
     async requestToken(serviceAccount, wanted, signal) {
       const { status }: TokenAnswer = await ask(tokenRequest(serviceAccount, wanted), signal);
       return { token: status.token, expires: new Date(status.expirationTimestamp) };
+    },
+    async isEnding(namespace, signal) {
+      try {
+        await ask(rehearsal(namespace), signal);
+        return false;
+      } catch (error) {
+        if (!isKubeError(error, "denied", "exists", "invalid")) throw error;
+        return error.causes.includes("NamespaceTerminating");
+      }
     },
   };
 }
@@ -222,6 +233,19 @@ function creation(type: ResourceType<KubeObject>, object: KubeObject): Question 
     method: "POST",
     path: collectionPath(type, namespace),
     query: { fieldManager: FIELD_MANAGER },
+    body: object,
+  };
+}
+
+/** The making of a Secret, without making it. Nothing can be made in a namespace that ends, and the API server says so;
+ *  to read the namespace itself would need one more right. */
+function rehearsal(namespace: string): Question {
+  const object = { apiVersion: "v1", kind: "Secret", metadata: { namespace, name: "coffer-rehearsal" } };
+  return {
+    what: `Cannot see whether the namespace ${namespace} ends`,
+    method: "POST",
+    path: collectionPath(RESOURCES.secrets, namespace),
+    query: { fieldManager: FIELD_MANAGER, dryRun: "All" },
     body: object,
   };
 }

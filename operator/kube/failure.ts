@@ -24,6 +24,8 @@ export class KubeError extends Error {
   readonly reason: string | undefined;
   /** How long the API server wants to be left alone. */
   readonly retryAfterMs: number | undefined;
+  /** What the API server names behind its reason, as `NamespaceTerminating`. */
+  readonly causes: readonly string[];
 
   constructor(code: KubeCode, message: string, more: KubeErrorMore = {}) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
@@ -31,6 +33,7 @@ export class KubeError extends Error {
     this.status = more.status;
     this.reason = more.reason;
     this.retryAfterMs = more.retryAfterMs;
+    this.causes = more.causes ?? [];
   }
 }
 
@@ -38,6 +41,7 @@ export interface KubeErrorMore {
   readonly status?: number;
   readonly reason?: string;
   readonly retryAfterMs?: number;
+  readonly causes?: readonly string[];
   readonly cause?: unknown;
 }
 
@@ -46,7 +50,7 @@ interface StatusAnswer {
   readonly code?: number;
   readonly reason?: string;
   readonly message?: string;
-  readonly details?: { readonly retryAfterSeconds?: number };
+  readonly details?: { readonly retryAfterSeconds?: number; readonly causes?: readonly { readonly reason?: string }[] };
 }
 
 /** From an answer that is no success. `what` begins the message: "Cannot read Secret team/a". */
@@ -54,9 +58,11 @@ export function failureOf(what: string, status: number, body: unknown, retryAfte
   const answer: StatusAnswer = typeof body === "object" && body !== null ? body : {};
   const code = codeOf(status, answer.reason);
   const words = answer.message ?? `status ${status}`;
+  const causes = (answer.details?.causes ?? []).flatMap(({ reason }) => (reason === undefined ? [] : [reason]));
   const seconds = Number(retryAfter ?? answer.details?.retryAfterSeconds);
   return new KubeError(code, `${what}: ${words}`, {
     status,
+    causes,
     ...(answer.reason === undefined || answer.reason === "" ? {} : { reason: answer.reason }),
     ...(Number.isFinite(seconds) && seconds > 0 ? { retryAfterMs: seconds * 1000 } : {}),
   });

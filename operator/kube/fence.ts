@@ -40,5 +40,6 @@ export function fenced(kube: Kube, leadership: Leadership): Kube {
       return await kube.remove(type, name, options, signal);
     },
     requestToken: (serviceAccount, wanted, signal) => kube.requestToken(serviceAccount, wanted, signal),
+    isEnding: (namespace, signal) => kube.isEnding(namespace, signal),
   };
 }
