@@ -44,7 +44,10 @@ describe("what is in flight", () => {
     inFlight.enter(one);
     expect(inFlight.count).toBe(1);
     expect(inFlight.find("1", app, 1000)).toMatchObject({ id: "1" });
+    expect(inFlight.some((running) => running === one)).toBe(true);
+    expect(inFlight.some((running) => running.bucket === "music")).toBe(false);
     inFlight.leave(one);
+    expect(inFlight.some(() => true)).toBe(false);
     expect(inFlight.count).toBe(0);
     expect(inFlight.find("1", app, 1000)).toBeUndefined();
   });

@@ -28,6 +28,7 @@ export interface InFlight {
   readonly turns: Turns;
   enter(call: Call): void;
   leave(call: Call): void;
+  some(holds: (call: Call) => boolean): boolean;
   /** A principal sees its own calls, and the jobs on its bucket, on all if it may rotate keys; oldest first. */
   list(viewer: Principal, nowMs: number): readonly Operation[];
   /** undefined also for what the viewer may not see. */
@@ -55,6 +56,7 @@ export function createInFlight(memoryBytes = MEMORY_BYTES): InFlight {
     },
     enter: (call) => void calls.set(call.id, call),
     leave: (call) => void calls.delete(call.id),
+    some: (holds) => calls.values().some(holds),
     list: (viewer, nowMs) =>
       [...calls.values()].filter((call) => mayWatch(viewer, call)).map((call) => progress(call, nowMs)),
     find(id, viewer, nowMs) {

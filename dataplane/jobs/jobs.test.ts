@@ -165,6 +165,35 @@ describe("createJobs()", () => {
     expect((await engine.jobs.list(forever))[0]?.counts).toMatchObject({ scanned: 1, rewrapped: 1, conflict: 0 });
   });
 
+  it("looks again soon at a job that has to wait, says why, and goes on where it was", async () => {
+    const storage = createMemoryStorage();
+    const cursors: (string | undefined)[] = [];
+    let nowMs = 0;
+    let waits = true;
+    const live = await liveWith([bucketEntry("photos", { rewrapWish: "v2" })]);
+    const kind: JobKind = {
+      ...countingJob(1, []),
+      async step(_call, _spec, cursor) {
+        cursors.push(cursor);
+        const step = { counts: noCounts, keyVersions: [], blocked: undefined };
+        if (cursor === undefined) return { ...step, cursor: "next" };
+        return waits ? { ...step, cursor, waits: "NotYet" } : { ...step, cursor: undefined };
+      },
+    };
+    const engine = start(storage, live, [kind], () => nowMs);
+    await until(async () => (await engine.jobs.list(forever))[0]?.reason === "NotYet");
+    expect((await engine.jobs.list(forever))[0]).toMatchObject({ state: "running", cursor: "next" });
+    waits = false;
+    await until(async () => {
+      nowMs += 1000;
+      engine.jobs.poke();
+      return (await engine.jobs.list(forever))[0]?.state === "done";
+    });
+    await engine.stop();
+    expect(cursors).toEqual([undefined, "next", "next"]);
+    expect((await engine.jobs.list(forever))[0]?.reason).toBeUndefined();
+  });
+
   it("gives a job to one of two replicas", async () => {
     const storage = createMemoryStorage();
     const did: string[] = [];

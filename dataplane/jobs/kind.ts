@@ -15,6 +15,8 @@ export interface JobStep {
   readonly keyVersions: readonly string[];
   /** Why it cannot go on without a person; looked at again from time to time. */
   readonly blocked: string | undefined;
+  /** Why it cannot go on yet: looked at again soon. */
+  readonly waits?: string | undefined;
 }
 
 export interface JobKind {

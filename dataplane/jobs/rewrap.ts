@@ -7,7 +7,7 @@ import type { BucketEntry } from "../config/config.ts";
 import { type BucketKeys, noCounts, type StepDone } from "../keys/keys.ts";
 import type { ObjectStore } from "../objects/objects.ts";
 import { bucketOf } from "../snapshot.ts";
-import type { JobKind } from "./kind.ts";
+import type { JobKind, JobSpec } from "./kind.ts";
 
 const KEYS = "keys:";
 const UPLOADS = "uploads:";
@@ -15,7 +15,15 @@ const OBJECTS = "objects:";
 
 type Objects = Pick<ObjectStore, "rewrap" | "rewrapUploads">;
 
-export function createRewrapJob(keys: BucketKeys, objects: Objects): JobKind {
+/** Of what may take long, these put no data key anywhere: an upload has its own already. */
+const HARMLESS: ReadonlySet<string> = new Set(["GetObject", "UploadPart", "UploadPartCopy"]);
+
+/** `isUnderWay`: whether a call is being served for which that holds. */
+export function createRewrapJob(
+  keys: BucketKeys,
+  objects: Objects,
+  isUnderWay: (holds: (call: Call) => boolean) => boolean,
+): JobKind {
   async function step(call: Call, bucket: BucketEntry, cursor: string): Promise<StepDone> {
     if (cursor.startsWith(UPLOADS)) {
       const done = await objects.rewrapUploads(call, bucket.name, cursor.slice(UPLOADS.length) || undefined);
@@ -41,7 +49,19 @@ export function createRewrapJob(keys: BucketKeys, objects: Objects): JobKind {
       const bucket = bucketOf(call.snapshot, spec.bucket);
       // It went, or a newer configuration has it no more: then the wish went too.
       if (bucket === undefined) return { cursor: undefined, counts: noCounts, keyVersions: [], blocked: undefined };
+      if (cursor === UPLOADS && isUnderWay((other) => mayHoldOldKey(other, spec))) {
+        return { cursor, counts: noCounts, keyVersions: [], blocked: undefined, waits: "WritesUnderWay" };
+      }
       return { ...(await step(call, bucket, cursor ?? KEYS)), blocked: undefined };
     },
   };
+}
+
+/**
+ * Who came under another wish may have had a data key wrapped by the version before, and puts it where the sweep finds it
+ * only once the whole body has come: the sweep begins behind him.
+ */
+function mayHoldOldKey(call: Call, { bucket, wish }: JobSpec): boolean {
+  if (call.bucket !== bucket || call.principal.kind === "job" || HARMLESS.has(call.operation)) return false;
+  return bucketOf(call.snapshot, bucket)?.rewrapWish !== wish;
 }

@@ -39,6 +39,7 @@ export interface Runner {
 
 const LEASE_MS = 30_000;
 const BLOCKED_AGAIN_MS = 5_000;
+const WAITS_AGAIN_MS = 1_000;
 
 export function createRunner(needs: JobsNeeds, backoff: Backoff): Runner {
   const { nowMs } = needs;
@@ -57,8 +58,9 @@ export function createRunner(needs: JobsNeeds, backoff: Backoff): Runner {
       const next = advance(record, step, nowMs());
       tag = await needs.storage.putDocument(taken.path, printRecord({ ...next, lease: leaseOf(next) }), tag, signal);
       record = next;
-      if (next.state === "blocked" || (next.state === "running" && next.cursor === undefined)) {
-        backoff.failed(keyOf(wanted), next.state === "blocked" ? BLOCKED_AGAIN_MS : undefined);
+      const isStopped = step.waits !== undefined || next.state === "blocked";
+      if (isStopped || (next.state === "running" && next.cursor === undefined)) {
+        backoff.failed(keyOf(wanted), againAfterMs(step));
         return;
       }
     }
@@ -168,6 +170,12 @@ export function keyOf({ kind, spec }: Wanted): string {
   return `${kind.kind} ${spec.bucket} ${spec.wish}`;
 }
 
+/** undefined: as long as failures make it. */
+function againAfterMs({ blocked, waits }: JobStep): number | undefined {
+  if (blocked !== undefined) return BLOCKED_AGAIN_MS;
+  return waits === undefined ? undefined : WAITS_AGAIN_MS;
+}
+
 /** What a step makes of the record: pure. A sweep that ends with conflicts or failures begins again. */
 function advance(record: JobRecord, step: JobStep, nowMs: number): JobRecord {
   const begins = record.cursor === undefined;
@@ -181,7 +189,7 @@ function advance(record: JobRecord, step: JobStep, nowMs: number): JobRecord {
     updatedMs: nowMs,
   };
   if (step.blocked !== undefined) return { ...next, state: "blocked", reason: step.blocked };
-  if (step.cursor !== undefined) return { ...next, state: "running", reason: undefined };
+  if (step.cursor !== undefined) return { ...next, state: "running", reason: step.waits };
   if (counts.conflict + counts.failed > 0) return { ...next, state: "running", reason: "Incomplete" };
   return { ...next, state: "done", reason: undefined, completedMs: nowMs };
 }
