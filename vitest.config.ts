@@ -8,8 +8,11 @@ export default defineConfig({
   test: {
     include: ["**/*.test.ts"],
     exclude: ["node_modules/**", "e2e/**", "**/*.integration.test.ts"],
+    globalSetup: "e2e/temporary.ts",
     pool: "forks",
     maxWorkers: Math.max(WORKERS_MIN, availableParallelism()),
-    testTimeout: 30_000,
+    // More than any wait in a test: whatever is waited for in vain says so itself.
+    testTimeout: 180_000,
+    hookTimeout: 120_000,
   },
 });

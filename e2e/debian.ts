@@ -3,10 +3,10 @@
 
 import { execFile } from "node:child_process";
 import { access, constants } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { withLock } from "./kubernetes/lock.ts";
+import { machineFolder } from "./temporary.ts";
 
 const run = promisify(execFile);
 
@@ -34,7 +34,7 @@ export async function preparePackages(
   if ((await missingOf(programs)).length === 0) return;
   if (process.getuid?.() !== 0) return await install(await missingOf(programs), packages, neededFor, say);
   // The package manager serves one at a time, and refuses the other.
-  await withLock(join(tmpdir(), "coffer-packages.lock"), INSTALL_MS, async () => {
+  await withLock(join(machineFolder(), "coffer-packages.lock"), INSTALL_MS, async () => {
     const missing = await missingOf(programs);
     if (missing.length > 0) await install(missing, packages, neededFor, say);
   });

@@ -16,6 +16,7 @@ import { prepareCluster } from "./kubernetes/bring.ts";
 import { prepareOpenBao } from "./openbao.ts";
 import { PYTHON_TOOLS, preparePython } from "./python.ts";
 import { failed, NOTHING, type Outcome, readReport, sum } from "./report.ts";
+import useOwnFolder from "./temporary.ts";
 
 type Say = (line: string) => void;
 
@@ -106,6 +107,7 @@ async function main(): Promise<void> {
   const tiers = TIERS.filter((tier) => values.tier === undefined || values.tier === tier.name);
   if (tiers.length === 0) throw new Error(`There is no tier ${values.tier}: unit, integration, e2e or cluster`);
   say(`Node ${process.version}.`);
+  useOwnFolder();
   const outcomes: Outcome[] = [];
   if (values.checks) for (const check of CHECKS) outcomes.push(await runCheck(check));
   for (const tier of tiers) outcomes.push(await bringAndRun(tier, positionals));
@@ -155,7 +157,7 @@ async function bring({ name, prepare }: Part): Promise<Outcome> {
 
 async function runTier(tier: Tier, names: readonly string[]): Promise<Outcome> {
   say(`\n${tier.what}`);
-  const folder = await mkdtemp(join(tmpdir(), "coffer-test-"));
+  const folder = await mkdtemp(join(tmpdir(), "coffer-report-"));
   const report = join(folder, "report.json");
   try {
     const code = await runProgram(

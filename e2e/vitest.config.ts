@@ -1,5 +1,8 @@
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
+import useOwnFolder from "./temporary.ts";
+
+useOwnFolder();
 
 /** They measure memory or time, so that nothing else runs beside them. */
 const MEASURING = [

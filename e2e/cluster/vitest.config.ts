@@ -1,5 +1,8 @@
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
+import useOwnFolder from "../temporary.ts";
+
+useOwnFolder();
 
 // Tests of the operator and of the API against a real API server and etcd. A cold build of the two takes long.
 export default defineConfig({
@@ -10,7 +13,8 @@ export default defineConfig({
     globalSetup: "e2e/cluster/setup.ts",
     pool: "forks",
     maxWorkers: 3,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // More than any wait in a test: whatever is waited for in vain says so itself.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
   },
 });

@@ -4,10 +4,10 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { waitFor } from "../harness.ts";
+import { machineFolder } from "../temporary.ts";
 import { removeCgroup } from "./cgroups.ts";
 import { prepareImagePackages } from "./packages.ts";
 import { errorsOf, lastLines, Sandbox } from "./sandbox.ts";
@@ -59,7 +59,7 @@ async function withOwnEngine<Result>(
   await prepareImagePackages(say);
   // One name for one store, so that what a killed run left is found; a short path: its socket's is limited to 108 letters.
   const name = `coffer-docker-${createHash("sha256").update(store).digest("hex").slice(0, 8)}`;
-  const folder = join(tmpdir(), name);
+  const folder = join(machineFolder(), name);
   await clear(folder);
   const sandbox = await Sandbox.create({ folder, ownNetwork: false, stays: false });
   try {

@@ -4,12 +4,12 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askApiServer, mustAsk } from "../cluster/apiserver.ts";
 import { prepareKubernetes } from "../cluster/binaries.ts";
 import { type ApiServerAccess, isApiServerReady, kubeconfigOf } from "../cluster/controlplane.ts";
 import { waitFor } from "../harness.ts";
+import { machineFolder } from "../temporary.ts";
 import { type Addresses, connect, disconnect } from "./addresses.ts";
 import { makeCgroup, removeCgroup } from "./cgroups.ts";
 import { withLock } from "./lock.ts";
@@ -72,7 +72,9 @@ export async function startOneNode(name: string | undefined, say: (line: string)
   await prepareNodePackages(say);
   const programs = await prepareKubernetes(say);
   const beganMs = performance.now();
-  const { sandbox, ...held } = await withLock(join(tmpdir(), "coffer-clusters.lock"), READY_MS, () => claim(name));
+  const { sandbox, ...held } = await withLock(join(machineFolder(), "coffer-clusters.lock"), READY_MS, () =>
+    claim(name),
+  );
   const { folder, addresses } = held;
   try {
     const adminToken = randomBytes(24).toString("hex");
@@ -110,15 +112,15 @@ export async function startOneNode(name: string | undefined, say: (line: string)
 
 /** A folder, namespaces, and addresses that no other cluster has. What runs left behind that were ended hard goes first. */
 async function claim(name: string | undefined): Promise<Held & { readonly sandbox: Sandbox }> {
-  for (const found of await readdir(tmpdir())) {
+  for (const found of await readdir(machineFolder())) {
     if (!found.startsWith(FOLDER)) continue;
-    const left = join(tmpdir(), found);
+    const left = join(machineFolder(), found);
     const written = await readWritten(left);
     if (written === undefined) await rm(left, { recursive: true, force: true });
     // Its processes have ended with whoever made it: the kernel saw to that.
     else if (!(await isSandbox(written.initPid))) await clear(left, written);
   }
-  const folder = name === undefined ? await mkdtemp(join(tmpdir(), FOLDER)) : folderOf(name);
+  const folder = name === undefined ? await mkdtemp(join(machineFolder(), FOLDER)) : folderOf(name);
   if ((await readWritten(folder)) !== undefined) {
     throw new Error(`Another run makes the cluster "${name}". If none does: npx node e2e/kubernetes/end.ts ${name}`);
   }
@@ -164,7 +166,7 @@ export async function endOneNode(name: string): Promise<boolean> {
 }
 
 function folderOf(name: string): string {
-  return join(tmpdir(), `${FOLDER}${name}`);
+  return join(machineFolder(), `${FOLDER}${name}`);
 }
 
 /** The wire goes first: with the last process its addresses are free for others. */

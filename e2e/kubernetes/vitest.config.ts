@@ -1,5 +1,8 @@
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
+import useOwnFolder from "../temporary.ts";
+
+useOwnFolder();
 
 const shared = {
   root: resolve(import.meta.dirname, "..", ".."),
