@@ -8,6 +8,8 @@ import { sendBlocks, sendWhole } from "./stream.ts";
 import type { Exchange, Protocol, Row, Sent } from "./table.ts";
 
 const MIB = 1024 * 1024;
+/** On a machine that is busy, and before anything ends by itself. */
+const SOON_MS = 15_000;
 const HOST = "Host: test\r\n";
 const quick: ListenerLimits = {
   ...listenerLimits,
@@ -75,6 +77,16 @@ const hello: Handle = async (_call, { answer }) => sendWhole(answer, 200, "text/
 const count: Handle = async (_call, { answer, body }) =>
   sendWhole(answer, 200, "text/plain", `counted ${await readAll(body)}`);
 
+/** Counts as `count` does, and says when it has begun. */
+function begunCount(): { readonly handle: Handle; readonly begun: Promise<void> } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const handle: Handle = async (call, exchange) => {
+    resolve();
+    await count(call, exchange);
+  };
+  return { handle, begun: promise };
+}
+
 const opened: Listener[] = [];
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((listener) => listener.drain(0)));
@@ -93,7 +105,7 @@ async function open(
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 60_000;
   while (!holds()) {
     if (Date.now() > deadline) throw new Error("it did not come to hold");
     await new Promise((resolve) => setTimeout(resolve, 5));
@@ -241,7 +253,7 @@ describe("a request", () => {
     const client = rawClient(port);
     client.send(`PUT /look HTTP/1.1\r\n${HOST}Content-Length: 2\r\n\r\na`);
     await until(() => revisions.length === 1);
-    await ports.live.offer(emptyConfig({ revision: 2 }), AbortSignal.timeout(1000));
+    await ports.live.offer(emptyConfig({ revision: 2 }), AbortSignal.timeout(60_000));
     client.send("b");
     await client.until("done");
     expect(revisions).toEqual([1, 1]);
@@ -250,7 +262,9 @@ describe("a request", () => {
 
   test("is refused 503 with Retry-After while too many are served, before its body is read", async () => {
     const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
     const wait: Handle = async (_call, { answer }) => {
+      begun.resolve();
       await gate.promise;
       sendWhole(answer, 200, "text/plain", "waited");
     };
@@ -259,7 +273,7 @@ describe("a request", () => {
     const { port } = await open({ ...protocol, fail: failWithRetry }, {}, { settings });
     const first = rawClient(port);
     first.send(`GET /wait HTTP/1.1\r\n${HOST}\r\n`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await begun.promise;
     const second = rawClient(port);
     second.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n`);
     const text = await second.closed();
@@ -356,7 +370,7 @@ describe("a head", () => {
     const text = await client.closed();
     clearInterval(drip);
     expect(text).toMatch(/^HTTP\/1\.1 400 Refused[\s\S]*RequestTimeout/);
-    expect(Date.now() - begun).toBeLessThan(3000);
+    expect(Date.now() - begun).toBeLessThan(SOON_MS);
   });
 
   test("that never begins is refused after its time, and has its line", async () => {
@@ -547,11 +561,11 @@ describe("a body", () => {
   });
 
   test("that comes slowly but comes is taken", async () => {
-    const { port } = await open(protocolOf({ "/count": count }, 600));
+    const { port } = await open(protocolOf({ "/count": count }, 4000));
     const client = rawClient(port);
     client.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 6\r\n\r\n`);
     for (let sent = 0; sent < 6; sent += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      await new Promise((resolve) => setTimeout(resolve, 800));
       client.send("x");
     }
     await client.until("counted 6");
@@ -663,7 +677,7 @@ describe("an answer before the body has been read", () => {
   });
 
   test("lets the client send at most 1 MiB more", async () => {
-    const { port } = await open(protocolOf({ "/hello": hello }), { lingerMs: 10_000 });
+    const { port } = await open(protocolOf({ "/hello": hello }), { lingerMs: 60_000 });
     const client = rawClient(port, true);
     client.send(`PUT /hello HTTP/1.1\r\n${HOST}Content-Length: ${64 * MIB}\r\n\r\n`);
     const text = client.until("hello");
@@ -676,7 +690,7 @@ describe("an answer before the body has been read", () => {
     const drip = setInterval(() => client.send("x"), 20);
     await client.closed();
     clearInterval(drip);
-    expect(Date.now() - begun).toBeLessThan(5000);
+    expect(Date.now() - begun).toBeLessThan(SOON_MS);
   });
 
   test("ends the connection of a client that sends no more after its time", async () => {
@@ -689,7 +703,7 @@ describe("an answer before the body has been read", () => {
     await client.closed();
     clearInterval(drip);
     expect(Date.now() - begun).toBeGreaterThanOrEqual(190);
-    expect(Date.now() - begun).toBeLessThan(2000);
+    expect(Date.now() - begun).toBeLessThan(SOON_MS);
   });
 
   test("by a handler that left the body half read keeps the answer", async () => {
@@ -788,8 +802,10 @@ describe("sendBlocks()", () => {
     client.socket.destroy();
   });
 
+  const IDLE_MS = 6000;
+
   test("that a client takes nothing more of is ended after the idle time, not after twice that", async () => {
-    const { port, ports } = await open(protocolOf({ "/get": send(256 * MIB) }, 2000));
+    const { port, ports } = await open(protocolOf({ "/get": send(256 * MIB) }, IDLE_MS));
     const client = rawClient(port);
     client.socket.pause();
     const begun = performance.now();
@@ -797,17 +813,17 @@ describe("sendBlocks()", () => {
     await until(() => ports.lines.length === 1);
     const tookMs = performance.now() - begun;
     client.socket.destroy();
-    expect(tookMs).toBeGreaterThanOrEqual(1900);
-    expect(tookMs).toBeLessThan(3800);
+    expect(tookMs).toBeGreaterThanOrEqual(IDLE_MS - 100);
+    expect(tookMs).toBeLessThan(1.9 * IDLE_MS);
   });
 
   test("that a client takes a little of now and then is not ended", async () => {
-    const { port, ports } = await open(protocolOf({ "/get": send(64 * MIB) }, 1500));
+    const { port, ports } = await open(protocolOf({ "/get": send(64 * MIB) }, IDLE_MS));
     const client = rawClient(port);
     client.socket.pause();
     client.send(`GET /get HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`);
     for (let takenBytes = 4 * MIB; takenBytes <= 32 * MIB; takenBytes += 4 * MIB) {
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await new Promise((resolve) => setTimeout(resolve, IDLE_MS / 7));
       client.socket.resume();
       await until(() => client.received.length >= takenBytes);
       client.socket.pause();
@@ -834,7 +850,9 @@ describe("sendBlocks()", () => {
 describe("drain()", () => {
   test("finishes what runs, takes nothing new and closes idle connections", async () => {
     const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
     const wait: Handle = async (_call, { answer }) => {
+      begun.resolve();
       await gate.promise;
       sendWhole(answer, 200, "text/plain", "finished");
     };
@@ -844,8 +862,8 @@ describe("drain()", () => {
     await idle.until("hello");
     const busy = rawClient(port);
     busy.send(`GET /wait HTTP/1.1\r\n${HOST}\r\n`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const drained = listener.drain(5000);
+    await begun.promise;
+    const drained = listener.drain(60_000);
     await idle.closed();
     const late = rawClient(port);
     expect(await late.closed()).toBe("");
@@ -855,21 +873,23 @@ describe("drain()", () => {
   });
 
   test("takes the rest of a body that is on its way, and then closes the connection", async () => {
-    const { port, listener } = await open(protocolOf({ "/count": count }), { keepAliveMs: 60_000 });
+    const { handle, begun } = begunCount();
+    const { port, listener } = await open(protocolOf({ "/count": handle }), { keepAliveMs: 60_000 });
     const client = rawClient(port);
     client.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 4\r\n\r\nab`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const drained = listener.drain(5000);
+    await begun;
+    const drained = listener.drain(60_000);
     client.send("cd");
     expect(await client.closed()).toMatch(/Connection: close[\s\S]*counted 4$/);
     await drained;
   });
 
   test("breaks off what is not finished within the limit", async () => {
-    const { port, listener, ports } = await open(protocolOf({ "/count": count }));
+    const { handle, begun } = begunCount();
+    const { port, listener, ports } = await open(protocolOf({ "/count": handle }));
     const client = rawClient(port);
     client.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 4\r\n\r\nab`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await begun;
     await listener.drain(100);
     await client.closed();
     expect(ports.lines[0]).toMatchObject({ code: "ServiceUnavailable" });

@@ -18,6 +18,8 @@ let faults: CommitFaults;
 let failing: Map<keyof Disk, () => Promise<void>>;
 let failingAfter: Map<keyof Disk, () => Promise<void>>;
 let reports: string[];
+/** Of 20 ms and more each. */
+const ROUNDS_MAX = 3000;
 
 /** A disk whose calls of one kind can be made to do something before or after, such as fail. */
 function createFailingDisk(): Disk {
@@ -90,7 +92,14 @@ function bodyFiles(): string[] {
 
 async function mended(): Promise<void> {
   for (let round = 0; !storage.health().writable; round += 1) {
-    expect(round).toBeLessThan(200);
+    expect(round).toBeLessThan(ROUNDS_MAX);
+    await sleep(20);
+  }
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let round = 0; !holds(); round += 1) {
+    expect(round).toBeLessThan(ROUNDS_MAX);
     await sleep(20);
   }
 }
@@ -196,8 +205,7 @@ describe("a body that cannot be stored", () => {
     await put(storage, "a", bytesOf("a", MIB));
     failing.set("unlink", failWith("EIO"));
     await storage.remove(ref("a"), undefined, SIGNAL);
-    await sleep(250);
-    expect(reports.join()).toContain("Cannot remove the body");
+    await until(() => reports.join().includes("Cannot remove the body"));
     expect(bodyFiles()).toHaveLength(1);
     await reopen();
     expect(bodyFiles()).toHaveLength(0);
@@ -263,10 +271,7 @@ it("a sync of a folder that fails fails all whose files were in it by then", asy
   });
   const drafts = ["a", "b", "c", "d"].map((name) => storage.draft(ref(name), sourceOf("e"), SIGNAL));
   await Promise.all(drafts.map(async (draft) => draft.write([bytesOf("a", MIB)])));
-  for (let round = 0; bodyFiles().length < drafts.length; round += 1) {
-    expect(round).toBeLessThan(200);
-    await sleep(20);
-  }
+  await until(() => bodyFiles().length === drafts.length);
   for (const outcome of await Promise.allSettled(drafts.map((draft) => draft.commit()))) {
     expect(outcome).toMatchObject({ status: "rejected", reason: rejection("unreachable") });
   }
@@ -379,8 +384,7 @@ it("a body that was uncertain and that no record names is gone once commits work
   expect(bodyFiles()).toHaveLength(1);
   faults.set("none");
   await mended();
-  await sleep(300);
-  expect(bodyFiles()).toHaveLength(0);
+  await until(() => bodyFiles().length === 0);
 });
 
 it("a body that was uncertain and that a record names stays", async () => {
