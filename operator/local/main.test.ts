@@ -1,9 +1,8 @@
 // The real thing: `npm start` over a folder of its own, driven by editing files and by requests.
 
-import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ConfigAnswer } from "../../dataplane/admin/api.ts";
+import { freePorts } from "../../e2e/ports.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 const HEAD = "apiVersion: coffer.dev/v1alpha1";
@@ -37,7 +37,9 @@ spec:
       credentialsGeneration: ${generation}
 `;
 
-const hasCurl = spawnSync("curl", ["--version"]).status === 0;
+/** What a quiet machine is promised, and what a busy one is given beside it. */
+const PROMISED_MS = 2000;
+const PATIENCE = 20;
 
 interface Place {
   readonly folder: string;
@@ -73,14 +75,6 @@ async function newPlace(files: Record<string, string>): Promise<Place> {
   return { folder, data, secrets, environment, adminUrl: `http://127.0.0.1:${admin}` };
 }
 
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(servers.map((server) => once(server.listen(0, "127.0.0.1"), "listening")));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
-}
-
 function start(place: Place): Started {
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, place.folder], {
     env: { ...process.env, ...place.environment },
@@ -94,7 +88,7 @@ function start(place: Place): Started {
 
 async function startReady(place: Place): Promise<Started> {
   const runtime = start(place);
-  await says(runtime, "Try it:", 20_000);
+  await says(runtime, "Try it:");
   return runtime;
 }
 
@@ -111,7 +105,7 @@ async function stop({ process: child }: Started, signal: NodeJS.Signals = "SIGTE
 async function until<Value>(
   what: string,
   look: () => Promise<Value | undefined | false> | Value | undefined | false,
-  withinMs = 5000,
+  withinMs = PROMISED_MS * PATIENCE,
 ): Promise<Value> {
   const endMs = Date.now() + withinMs;
   for (;;) {
@@ -184,12 +178,12 @@ describe("npm start, while files are edited", () => {
   beforeAll(async () => {
     place = await newPlace({ "provider.yaml": PROVIDER(0), "photos.yaml": BUCKET("photos") });
     runtime = await startReady(place);
-  }, 30_000);
+  });
 
   afterAll(async () => {
     expect(await stop(runtime)).toBe(0);
     expect(await fetch(`${place.adminUrl}/healthz`).catch(() => "gone")).toBe("gone");
-  }, 45_000);
+  });
 
   test("serves what its credentials file opens, and keeps secrets from everybody else", async () => {
     const access = await credentials(place, "photos");
@@ -203,7 +197,10 @@ describe("npm start, while files are edited", () => {
     expect(runtime.output()).not.toContain(access["COFFER_TOKEN"]);
   });
 
-  test.skipIf(!hasCurl)("prints lines that work as they are pasted", async () => {
+  test("prints lines that work as they are pasted", async () => {
+    await shell("curl --version").catch(() =>
+      expect.fail("curl was not found. On Debian and Ubuntu: apt install curl"),
+    );
     const [, printed = ""] = runtime.output().split("Try it:\n");
     const [prepare = "", ...lines] = printed.trim().split("\n");
     expect(lines).toHaveLength(4);
@@ -216,14 +213,14 @@ describe("npm start, while files are edited", () => {
 
   test("serves a new bucket within two seconds", async () => {
     await writeFile(join(place.folder, "more.yaml"), BUCKET("more"));
-    const access = await until("credentials of more", () => credentials(place, "more"), 2000);
-    await until("more serves", async () => (await put(access, "b.txt", "more")) < 300, 2000);
-    await says(runtime, "bucket more: ready", 2000);
+    const access = await until("credentials of more", () => credentials(place, "more"));
+    await until("more serves", async () => (await put(access, "b.txt", "more")) < 300);
+    await says(runtime, "bucket more: ready");
   });
 
   test("rotates for a raised keyGeneration, wraps the bucket's keys again, and keeps every object readable", async () => {
     await writeFile(join(place.folder, "provider.yaml"), PROVIDER(1));
-    await says(runtime, "KmsProvider local: rotated to version 2", 2000);
+    await says(runtime, "KmsProvider local: rotated to version 2");
     await says(runtime, "bucket photos: its keys are wrapped by KmsProvider local, version 2");
     expect(await get(await credentials(place, "photos"), "a.txt")).toBe("hello");
     expect(await status(place, "EncryptedBucket.photos")).toMatchObject({ encryption: { keyVersion: "2" } });
@@ -235,25 +232,25 @@ describe("npm start, while files are edited", () => {
   test("refuses a broken file with its line and reason, and goes on with the rest", async () => {
     const broken = BUCKET("photos").replace("kmsProviderRef:", "kmsProviderRef: [");
     await writeFile(join(place.folder, "photos.yaml"), broken);
-    await says(runtime, "refused photos.yaml:9: Flow sequence", 2000);
+    await says(runtime, "refused photos.yaml:9: Flow sequence");
     const wrong = BUCKET("more").replace("spec:", "spec:\n  colour: red");
     await writeFile(join(place.folder, "more.yaml"), wrong);
-    await says(runtime, "refused more.yaml:6: spec.colour", 2000);
+    await says(runtime, "refused more.yaml:6: spec.colour");
     await writeFile(join(place.folder, "third.yaml"), BUCKET("third"));
-    await says(runtime, "bucket third: ready", 2000);
+    await says(runtime, "bucket third: ready");
     expect(await get(await credentials(place, "photos"), "a.txt")).toBe("hello");
     await writeFile(join(place.folder, "photos.yaml"), BUCKET("photos"));
     await writeFile(join(place.folder, "more.yaml"), BUCKET("more"));
-    await says(runtime, "the folder is in order again", 2000);
+    await says(runtime, "the folder is in order again");
   });
 
   test("keeps the data of a bucket whose file goes, serves it no longer, and serves it when it is back", async () => {
     const access = await credentials(place, "photos");
     await rename(join(place.folder, "photos.yaml"), join(place.folder, "photos.off"));
-    await says(runtime, "bucket photos: gone from the folder", 3000);
-    await until("photos is refused", async () => (await get(access, "a.txt")) !== "hello", 2000);
+    await says(runtime, "bucket photos: gone from the folder");
+    await until("photos is refused", async () => (await get(access, "a.txt")) !== "hello");
     await rename(join(place.folder, "photos.off"), join(place.folder, "photos.yaml"));
-    await until("photos is back", async () => (await get(access, "a.txt")) === "hello", 3000);
+    await until("photos is back", async () => (await get(access, "a.txt")) === "hello");
   });
 
   test("does not lose a bucket to an editor that truncates and then writes", async () => {
@@ -279,24 +276,20 @@ describe("npm start, while files are edited", () => {
 
   test("goes on serving a bucket whose provider's file goes", async () => {
     await rename(join(place.folder, "second.yaml"), join(place.folder, "second.off"));
-    await says(runtime, "KmsProvider second: gone from the folder", 3000);
+    await says(runtime, "KmsProvider second: gone from the folder");
     await says(runtime, 'bucket more: KmsProvider "second" does not exist');
     expect(await put(await credentials(place, "more"), "c.txt", "still")).toBeLessThan(300);
     await rename(join(place.folder, "second.off"), join(place.folder, "second.yaml"));
-    await until("ready again", async () => (await reasonOf(place, "EncryptedBucket.more")) === "True Ready", 3000);
+    await until("ready again", async () => (await reasonOf(place, "EncryptedBucket.more")) === "True Ready");
   });
 
   test("gives new credentials for a raised credentialsGeneration, and lets the old ones go on", async () => {
     const old = await credentials(place, "photos");
     await writeFile(join(place.folder, "photos.yaml"), BUCKET("photos", 1));
-    const fresh = await until(
-      "new credentials",
-      async () => {
-        const now = await credentials(place, "photos");
-        return now["AWS_ACCESS_KEY_ID"] !== old["AWS_ACCESS_KEY_ID"] && now;
-      },
-      2000,
-    );
+    const fresh = await until("new credentials", async () => {
+      const now = await credentials(place, "photos");
+      return now["AWS_ACCESS_KEY_ID"] !== old["AWS_ACCESS_KEY_ID"] && now;
+    });
     expect(await get(fresh, "a.txt")).toBe("hello");
     expect(await get(old, "a.txt")).toBe("hello");
     await says(runtime, "bucket photos: new credentials for access entry app");
@@ -305,9 +298,9 @@ describe("npm start, while files are edited", () => {
   test("gives new credentials where the file was deleted, and ends the old ones at once", async () => {
     const old = await credentials(place, "photos");
     await rm(join(place.data, "access", "photos-app.env"));
-    const fresh = await until("new credentials", () => credentials(place, "photos"), 2500);
+    const fresh = await until("new credentials", () => credentials(place, "photos"));
     expect(fresh["AWS_ACCESS_KEY_ID"]).not.toBe(old["AWS_ACCESS_KEY_ID"]);
-    await until("the new ones serve", async () => (await get(fresh, "a.txt")) === "hello", 2000);
+    await until("the new ones serve", async () => (await get(fresh, "a.txt")) === "hello");
     expect(await get(old, "a.txt")).toBe(401);
   });
 
@@ -315,7 +308,7 @@ describe("npm start, while files are edited", () => {
     const store = (name: string) =>
       `${HEAD}\nkind: EncryptedStore\nmetadata:\n  name: ${name}\nspec:\n  backend:\n    type: Filesystem\n`;
     await writeFile(join(place.folder, "store.yaml"), store("second"));
-    await says(runtime, "store second: npm start runs one store", 2000);
+    await says(runtime, "store second: npm start runs one store");
     await rm(join(place.folder, "store.yaml"));
     const second = start(place);
     await once(second.process, "close");
@@ -328,19 +321,19 @@ describe("npm start, while files are edited", () => {
     const pid = await dataPlaneOf(runtime);
     process.kill(pid, "SIGKILL");
     await says(runtime, "the data plane was ended by SIGKILL");
-    await until("it is back", async () => ((await loaded(place)).loadedAtMs ?? 0) > (loadedAtMs ?? 0), 10_000);
+    await until("it is back", async () => ((await loaded(place)).loadedAtMs ?? 0) > (loadedAtMs ?? 0));
     expect(await get(await credentials(place, "photos"), "a.txt")).toBe("hello");
-  }, 20_000);
+  });
 
   test("never makes a ring again where one has gone, and goes on serving", async () => {
     const ring = join(place.secrets, "local-key-ring", "ring.json");
     await rename(ring, `${ring}.away`);
-    await until("KeyRingLost", async () => (await reasonOf(place, "KmsProvider.local")) === "False KeyRingLost", 3000);
+    await until("KeyRingLost", async () => (await reasonOf(place, "KmsProvider.local")) === "False KeyRingLost");
     await says(runtime, "ring.json has gone. Restore key ring");
     expect(await get(await credentials(place, "photos"), "a.txt")).toBe("hello");
     expect(await readdir(join(place.secrets, "local-key-ring"))).toEqual(["ring.json.away"]);
     await rename(`${ring}.away`, ring);
-    await until("ready again", async () => (await reasonOf(place, "KmsProvider.local")) === "True Ready", 3000);
+    await until("ready again", async () => (await reasonOf(place, "KmsProvider.local")) === "True Ready");
   });
 });
 
@@ -356,14 +349,14 @@ describe("npm start, after it was killed", () => {
     expect(await put(access, "a.txt", "hello")).toBeLessThan(300);
     const pid = await dataPlaneOf(first);
     await stop(first, "SIGKILL");
-    await until("the data plane has gone", () => !isAlive(pid), 5000);
+    await until("the data plane has gone", () => !isAlive(pid));
     await writeFile(join(place.folder, "all.yaml"), `${PROVIDER(0)}---\n${BUCKET("photos")}  broken: [`);
     const second = await startReady(place);
     expect(second.output()).toContain("refused all.yaml:");
     expect(await credentials(place, "photos")).toEqual(access);
     expect(await get(access, "a.txt")).toBe("hello");
     expect(await stop(second)).toBe(0);
-  }, 60_000);
+  });
 
   test("finishes a rotation that it was killed in, once", async () => {
     const place = await newPlace({ "all.yaml": `${PROVIDER(0)}---\n${BUCKET("photos")}` });
@@ -376,13 +369,12 @@ describe("npm start, after it was killed", () => {
     await until(
       "version 2",
       async () => (await status(place, "EncryptedBucket.photos")).encryption?.keyVersion === "2",
-      8000,
     );
     expect(await get(await credentials(place, "photos"), "a.txt")).toBe("hello");
     const { keys } = JSON.parse(await readFile(join(place.secrets, "local-key-ring", "ring.json"), "utf8"));
     expect(keys).toHaveLength(2);
     expect(await stop(second)).toBe(0);
-  }, 60_000);
+  });
 });
 
 /** The process that the runtime started. */
