@@ -1,5 +1,7 @@
 // KmsProviders in a cluster: rings that are made, kept, lost and restored; what a spec refers to; who may go when.
 
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FINALIZERS, RING_KEY } from "../crds/names.ts";
 import { askApiServer, sharedApiServer } from "../e2e/cluster/apiserver.ts";
@@ -165,6 +167,36 @@ describe("a KmsProvider", () => {
     const annotations = { "coffer.dev/reconcile-requested-at": "now" };
     await world.apply(RESOURCES.kmsProviders, "asked", { type: "Local" }, { annotations });
     await world.until(RESOURCES.kmsProviders, "asked", ({ status }) => status.lastHandledReconcileAt === "now");
+  });
+
+  it("has its key tried again when somebody asks for it, however long its interval is", async () => {
+    let status = 404;
+    const vault = createServer((_asked, answer) => {
+      answer.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ errors: [] }));
+    });
+    await new Promise<void>((resolve) => vault.listen(0, "127.0.0.1", resolve));
+    await secretWith("some-token", { token: "t" });
+    const spec = {
+      type: "Vault",
+      vault: {
+        address: `http://127.0.0.1:${(vault.address() as AddressInfo).port}`,
+        allowInsecure: true,
+        keyName: "photos",
+        auth: { tokenSecretRef: { name: "some-token", key: "token" } },
+      },
+      healthCheck: { interval: "1h", timeout: "30s", failureThreshold: 1 },
+    };
+    try {
+      await world.apply(RESOURCES.kmsProviders, "asked-again", spec);
+      await untilReason("asked-again", "KeyUsable", "KeyNotFound");
+      status = 403;
+      const annotations = { "coffer.dev/reconcile-requested-at": "now" };
+      await world.apply(RESOURCES.kmsProviders, "asked-again", spec, { annotations });
+      await untilReason("asked-again", "CredentialsResolved", "LoginFailed");
+    } finally {
+      vault.closeAllConnections();
+      vault.close();
+    }
   });
 
   it("of a Vault that is not there is told, and the rest goes on", async () => {

@@ -81,6 +81,22 @@ describe("Looks", () => {
     expect(looks.dueInMs("a/b")).toBeGreaterThan(50_000);
   });
 
+  test("follow an interval that has become shorter", async () => {
+    const looks = new Looks(systemClock, () => undefined, noCounts, stopping.signal);
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    const of = (interval: string) =>
+      ({ spec: { healthCheck: { ...PATIENT, interval, failureThreshold: 1 } } }) as unknown as KmsProvider;
+    await looks.look("a/b", of("1h"), optionsOf(port));
+    await looks.ended();
+    expect(looks.dueInMs("a/b")).toBeGreaterThan(50 * 60_000);
+    await looks.look("a/b", of("10m"), optionsOf(port));
+    // One is under way.
+    expect(looks.dueInMs("a/b")).toBeUndefined();
+    await looks.ended();
+    expect(looks.dueInMs("a/b")).toBeLessThan(10 * 60_000 + 1);
+  });
+
   test("that are refused at once leave some time to each other", async () => {
     // By this clock a refusal takes no time, also on a machine that is busy.
     const clock = { ...systemClock, monotonicMs: () => 0 };

@@ -55,7 +55,9 @@ export class Looks {
     const of = JSON.stringify(printKmsOptions(options));
     const known = this.#seen.get(item);
     const isNew = known?.of !== of;
-    const isDue = isNew || known.againAtMs <= this.#clock.monotonicMs();
+    // An interval that has become shorter holds at once.
+    const leftMs = isNew ? 0 : known.againAtMs - this.#clock.monotonicMs();
+    const isDue = leftMs <= 0 || leftMs > durationMs(provider.spec.healthCheck.interval);
     if (isDue && !this.#underWay.has(item)) {
       const look = this.#begin(item, provider, options, of);
       this.#underWay.set(item, look);

@@ -3,7 +3,7 @@
 import type { EncryptedBucket } from "../../crds/encryptedbucket.ts";
 import type { EncryptedStore } from "../../crds/encryptedstore.ts";
 import type { KmsProvider, KmsProviderStatus } from "../../crds/kmsprovider.ts";
-import { keyRingName } from "../../crds/names.ts";
+import { ANNOTATIONS, keyRingName } from "../../crds/names.ts";
 import { durationMs } from "../../crds/units.ts";
 import { openRingAdmin, openVaultAdmin } from "../../kms/open.ts";
 import { type KmsOptions, kmsKeyIdOf } from "../../kms/options.ts";
@@ -172,6 +172,7 @@ async function observe(
   const item = itemOf(provider.metadata);
   const { key, options, podOptions } = await findKey(needs, provider, signal);
   if (await isTakenApart(needs, provider, key, signal)) return leaving(provider, users.words);
+  if (isAskedFor(provider)) needs.looks.hurry(item);
   const look = options === undefined ? undefined : await needs.looks.look(item, provider, options);
   const seen = options?.type === "Vault" ? vaultKey(provider, options, look?.version, look?.probe) : key;
   needs.materials.set(item, materialOf(provider, podOptions, look?.probe));
@@ -191,6 +192,12 @@ async function observe(
     isLoginChanged: seen.kind !== "loginMissing" && isLoginDue(needs, provider),
     isLeaving: false,
   };
+}
+
+/** Whether somebody wants it looked at now, and has not been told yet that it was. */
+function isAskedFor({ metadata, status }: KmsProvider): boolean {
+  const asked = metadata.annotations?.[ANNOTATIONS.reconcileRequestedAt];
+  return asked !== undefined && asked !== status.lastHandledReconcileAt;
 }
 
 /** Whether what is missing was taken away with the namespace, which may take its objects in any order. Asked when a
