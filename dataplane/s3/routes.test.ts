@@ -12,6 +12,8 @@ import { type Answer, type Asked, ask, CREDENTIAL, send, startWorld, type World 
 
 const READER = { ...CREDENTIAL, accessKeyId: "READER", tokenSha256: "b".repeat(64), permissions: ["Read" as const] };
 const WRITER = { ...CREDENTIAL, accessKeyId: "WRITER", tokenSha256: "c".repeat(64), permissions: ["Write" as const] };
+/** A busy machine is not late by that much. */
+const SLOW_ANSWER_MS = 1000;
 const ENDED = { ...CREDENTIAL, accessKeyId: "ENDED", tokenSha256: "d".repeat(64), endsMs: 1 };
 
 let complete: ObjectStore["completeUpload"] | undefined;
@@ -25,7 +27,7 @@ beforeAll(async () => {
   });
   world = await startWorld(
     { kms: createLocalKms(ring), kmsKeyId: ring.id, ring: printRing(ring) },
-    { credentials: [READER, WRITER, ENDED], around, slowAnswerMs: 20 },
+    { credentials: [READER, WRITER, ENDED], around, slowAnswerMs: SLOW_ANSWER_MS },
   );
   await ask(world, { method: "PUT", target: "/photos/there", body: Buffer.from("hello") });
 });
@@ -491,7 +493,7 @@ describe("a completion", () => {
   );
   const post = (body: Buffer, headers: HeaderList = []) =>
     ask(world, { method: "POST", target: "/photos/slow?uploadId=u", body, headers });
-  const later = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 70));
+  const later = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 3.5 * SLOW_ANSWER_MS));
 
   test("that takes long begins with spaces and ends with its document", async () => {
     complete = async (_call, upload) => {

@@ -10,6 +10,8 @@ import { type Answer, type Asked, ask, CREDENTIAL, MAKER, startWorld, type World
 const READER = { ...CREDENTIAL, accessKeyId: "READER", tokenSha256: "b".repeat(64), permissions: ["Read" as const] };
 const WRITER = { ...CREDENTIAL, accessKeyId: "WRITER", tokenSha256: "c".repeat(64), permissions: ["Write" as const] };
 const SSE = "x-amz-server-side-encryption";
+/** A busy machine is not late by that much. */
+const SLOW_ANSWER_MS = 1000;
 const ring = createRing(new Date());
 let world: World;
 let around: Partial<ObjectStore> = {};
@@ -20,7 +22,7 @@ beforeAll(async () => {
     {
       credentials: [READER, WRITER],
       around: (objects) => ({ ...objects, copy: (...given) => (around.copy ?? objects.copy)(...given) }),
-      slowAnswerMs: 20,
+      slowAnswerMs: SLOW_ANSWER_MS,
     },
   );
   await put("/photos/from", "hello", [
@@ -263,7 +265,7 @@ describe("A copy takes the request's headers or the destination bucket's default
 describe("Complete and long copies send 200 and spaces once they take long;", () => {
   test("then an error is an <Error> body", async () => {
     const { Failure } = await import("../failure.ts");
-    const later = () => new Promise<void>((resolve) => setTimeout(resolve, 70));
+    const later = () => new Promise<void>((resolve) => setTimeout(resolve, 3.5 * SLOW_ANSWER_MS));
     around = {
       copy: async () => {
         await later();
