@@ -22,6 +22,7 @@ export class Tokens {
   readonly #kube: Kube;
   readonly #clock: Clock;
   readonly #kept = new Map<string, Kept>();
+  readonly #asking = new Map<string, Promise<string>>();
   #folder: Promise<string> | undefined;
 
   constructor(kube: Kube, clock: Clock) {
@@ -29,12 +30,22 @@ export class Tokens {
     this.#clock = clock;
   }
 
-  /** The path of the file. Fails as the request for a token does. */
+  /** The path of the file. Fails as the request for a token does. Many who ask at a time get one token, and never a file
+   *  that another is writing. */
   async file(serviceAccount: ObjectName, audience: string, signal: AbortSignal): Promise<string> {
     const { namespace, name } = serviceAccount;
     const key = `${namespace}/${name}/${audience}`;
     const kept = this.#kept.get(key);
     if (kept !== undefined && this.#clock.monotonicMs() < kept.renewAtMs) return kept.path;
+    let asking = this.#asking.get(key);
+    if (asking === undefined) {
+      asking = this.#ask(key, serviceAccount, audience, signal).finally(() => this.#asking.delete(key));
+      this.#asking.set(key, asking);
+    }
+    return await asking;
+  }
+
+  async #ask(key: string, serviceAccount: ObjectName, audience: string, signal: AbortSignal): Promise<string> {
     const askedMs = this.#clock.monotonicMs();
     const wanted = { audience, seconds: TOKEN_SECONDS };
     const { token, expires } = await this.#kube.requestToken(serviceAccount, wanted, signal);
