@@ -25,9 +25,6 @@ export interface ControllerNeeds {
   readonly counts: PassMetrics;
 }
 
-/** How soon a pass is repeated whose resource has changed meanwhile: the watch brings the change at once. */
-const AFTER_CONFLICT_MS = 100;
-
 /** Runs until the signal aborts, and resolves when the last pass has ended. Never rejects. */
 export async function runController<Resource extends { readonly status: unknown }, Observed, Action>(
   controller: Controller<Resource, Observed, Action>,
@@ -57,11 +54,9 @@ export async function runController<Resource extends { readonly status: unknown 
   }
 
   function failed(item: string, error: unknown): void {
-    if (isKubeError(error, "conflict")) {
-      queue.addAfter(item, AFTER_CONFLICT_MS);
-      return;
-    }
-    controller.failed(nameOfItem(item), error);
+    // A resource that has changed meanwhile is no failure to tell of. The watch brings the change, and with it the next
+    // pass, at once; where it does not, the passes must not follow each other without end.
+    if (!isKubeError(error, "conflict")) controller.failed(nameOfItem(item), error);
     queue.addFailed(item, isKubeError(error, "throttled", "server") ? error.retryAfterMs : undefined);
   }
 
