@@ -7,6 +7,7 @@ import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { withLock } from "./kubernetes/lock.ts";
 import { machineFolder } from "./temporary.ts";
+import { twice } from "./twice.ts";
 
 const run = promisify(execFile);
 
@@ -18,6 +19,8 @@ const CLIENTS: Packages = { rclone: "rclone", s3cmd: "s3cmd", restic: "restic", 
 /** Where root's programs are, which not every path has. */
 const MORE_FOLDERS = ["/usr/sbin", "/sbin"];
 const INSTALL_MS = 600_000;
+/** Another package manager may be at work: it serves one at a time. */
+const WAITING = ["-o", "DPkg::Lock::Timeout=300"];
 
 /** Resolves when all are there. Says what takes long. Fails with a message that tells what to install. */
 export async function prepareDebian(say: (line: string) => void): Promise<void> {
@@ -54,8 +57,10 @@ async function install(
   say(`Installing ${missing.join(", ")} by apt-get (once).`);
   const settings = { timeout: INSTALL_MS, env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
   try {
-    await run("apt-get", ["update", "-qq"], settings);
-    await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...missing], settings);
+    await twice("apt-get", say, async () => {
+      await run("apt-get", [...WAITING, "update", "-qq"], settings);
+      await run("apt-get", [...WAITING, "install", "-y", "-qq", "--no-install-recommends", ...missing], settings);
+    });
   } catch (cause) {
     const errors = cause instanceof Error && "stderr" in cause ? String(cause.stderr).trim() : String(cause);
     throw new Error(`${wanted}\napt-get failed: ${errors.split("\n").at(-1)}`, { cause });

@@ -7,6 +7,7 @@ import { access, mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { twice } from "./twice.ts";
 
 const run = promisify(execFile);
 
@@ -44,12 +45,15 @@ export async function prepareGoProgram(program: GoProgram, say: (line: string) =
   await mkdir(draft, { recursive: true });
   try {
     const go = ["go", "build", "-ldflags", linkerFlags, "-o", join(draft, name), target];
-    await run("nice", ["-n", "15", ...go], {
+    const settings = {
       cwd: module,
       env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -trimpath -buildvcs=false" },
       timeout: BUILD_MS,
       maxBuffer: OUTPUT_BYTES_MAX,
-    }).catch((cause: unknown) => {
+    };
+    // Its modules come over the network.
+    const build = () => run("nice", ["-n", "15", ...go], settings);
+    await twice(`Building ${name}`, say, build).catch((cause: unknown) => {
       throw new Error(`${name} cannot be built: ${lastLines(cause)}`, { cause });
     });
     for (const alias of aliases) await symlink(name, join(draft, alias));

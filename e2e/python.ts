@@ -7,6 +7,7 @@ import { access, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { twice } from "./twice.ts";
 
 const run = promisify(execFile);
 
@@ -31,7 +32,7 @@ export async function preparePython(tool: PythonTool, say: (line: string) => voi
   await findPython();
   say(`Making a Python environment with ${tool} in ${folder} (once).`);
   await mkdir(cacheFolder(), { recursive: true });
-  await makeEnvironment(tool, folder, requirements);
+  await twice("Making it", say, () => makeEnvironment(tool, folder, requirements));
   return programs;
 }
 

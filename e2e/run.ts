@@ -67,7 +67,7 @@ const TIERS: readonly Tier[] = [
     config: "vitest.config.ts",
     reporter: "default",
     parts: [{ name: "OpenBao", prepare: prepareOpenBao }],
-    limitMs: 15 * MINUTE_MS,
+    limitMs: 30 * MINUTE_MS,
   },
   {
     name: "integration",
@@ -75,7 +75,7 @@ const TIERS: readonly Tier[] = [
     config: "e2e/cluster/vitest.config.ts",
     reporter: "default",
     parts: CONTROL_PLANE,
-    limitMs: 15 * MINUTE_MS,
+    limitMs: 30 * MINUTE_MS,
   },
   {
     name: "e2e",

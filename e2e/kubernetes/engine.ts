@@ -22,8 +22,8 @@ export interface Engine {
 }
 
 const ANSWER_MS = 5_000;
-const START_MS = 60_000;
-const BUILD_MS = 600_000;
+const START_MS = 120_000;
+const BUILD_MS = 1_200_000;
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** `store` keeps the layers of an engine of one's own from build to build; one at a time may use it. */

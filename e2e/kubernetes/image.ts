@@ -9,6 +9,7 @@ import { join, matchesGlob } from "node:path";
 import { parse } from "yaml";
 import { CHART } from "../chart/helm.ts";
 import { ROOT } from "../harness.ts";
+import { twice } from "../twice.ts";
 import { baseName, prepareBase } from "./base.ts";
 import { type Engine, runningEngine, withEngine } from "./engine.ts";
 import { withLock } from "./lock.ts";
@@ -47,21 +48,27 @@ export async function prepareImage(say: (line: string) => void): Promise<Image> 
     if (existsSync(image.archive)) return image;
     await withEngine(join(CACHE, "docker"), say, async (engine) => {
       say(`Building the image with ${engine.name}.`);
-      await build(engine, base, image, folder);
+      await build(engine, base, image, folder, say);
     });
     await removeOld(folder);
     return image;
   });
 }
 
-async function build(engine: Engine, ownBase: string | undefined, image: Image, folder: string): Promise<void> {
+async function build(
+  engine: Engine,
+  ownBase: string | undefined,
+  image: Image,
+  folder: string,
+  say: (line: string) => void,
+): Promise<void> {
   const { docker } = engine;
   const names = [`${image.repository}:${image.defaultTag}`, `${image.repository}:${image.tag}`];
   const base = await chooseBase(engine, ownBase);
   const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].filter((name) => process.env[name] !== undefined);
   const flags = ["--network=host", `--build-arg=BASE=${base}`, ...proxies.map((name) => `--build-arg=${name}`)];
   // The packages keep a name, so that they are not swept away: they change seldom, and take long.
-  await docker("build", ...flags, "--target=modules", `--tag=${PACKAGES}`, ROOT);
+  await twice("The build", say, () => docker("build", ...flags, "--target=modules", `--tag=${PACKAGES}`, ROOT));
   await docker("build", ...flags, ...names.map((name) => `--tag=${name}`), ROOT);
   // Beside its place, then moved: a run that is ended half-way leaves nothing that looks finished.
   const draft = `${folder}.${process.pid}`;
