@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { leash } from "./cluster/leash.ts";
 import { type Credentials, ROOT, readCredentials, waitFor } from "./harness.ts";
 import { freePorts } from "./ports.ts";
 
@@ -53,6 +54,7 @@ export class AloneDataPlane {
         ...environment,
       },
     });
+    leash(child);
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {
         this.#output += text;

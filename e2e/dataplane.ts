@@ -9,6 +9,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { leash } from "./cluster/leash.ts";
 import { freePorts } from "./ports.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -211,6 +212,7 @@ export class DataPlane {
       },
     });
     closeSync(output);
+    leash(child);
     this.#child = child;
     this.#runs = true;
     this.#ended = once(child, "exit");

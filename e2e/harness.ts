@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { ACCESS_KEYS } from "../crds/names.ts";
+import { leash } from "./cluster/leash.ts";
 import { freePorts } from "./ports.ts";
 import { childrenOf } from "./processes.ts";
 
@@ -111,6 +112,7 @@ export async function startStore(wishes: StoreWishes = {}): Promise<Store> {
       ...wishes.environment,
     },
   });
+  leash(child, true);
   const ended = once(child, "close");
   let printed = "";
   for (const stream of [child.stdout, child.stderr]) {

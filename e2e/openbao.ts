@@ -8,8 +8,10 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { sayAside } from "./clients.ts";
+import { leash } from "./cluster/leash.ts";
 import { ROOT, waitFor } from "./harness.ts";
 import { freePort } from "./ports.ts";
+import { twice } from "./twice.ts";
 
 const run = promisify(execFile);
 
@@ -18,13 +20,14 @@ const INSTALLER = join(ROOT, "kms", "vault", "contract", "installed.ts");
 const INSTALL_MS = 600_000;
 /** So long nothing is said: it is there already. */
 const QUIET_MS = 2_000;
-const READY_MS = 20_000;
+const READY_MS = 90_000;
 
 /** The path of the program. Says what takes long. */
 export async function prepareOpenBao(say: (line: string) => void): Promise<string> {
   const saying = setTimeout(() => say("Bringing OpenBao into the cache folder (once)."), QUIET_MS);
   try {
-    const { stdout } = await run(process.execPath, [INSTALLER], { timeout: INSTALL_MS });
+    const bring = () => run(process.execPath, [INSTALLER], { timeout: INSTALL_MS });
+    const { stdout } = await twice("Bringing OpenBao", say, bring);
     return stdout.trim();
   } catch (error) {
     const why = /Error: (.*)/.exec((error as { stderr?: string }).stderr ?? "")?.[1] ?? "its installer failed";
@@ -78,7 +81,7 @@ export class OpenBao {
       env: { HOME: this.#folder },
       stdio: "ignore",
     });
-    process.once("exit", () => server.kill("SIGKILL"));
+    leash(server);
     this.#server = server;
     await waitFor("OpenBao to listen", READY_MS, async () => {
       if (server.exitCode !== null) throw new Error(`OpenBao ended with ${server.exitCode}`);

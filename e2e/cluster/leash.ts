@@ -21,11 +21,11 @@ for pid in $pids; do kill -9 "$pid"; done
 
 let guard: Socket | undefined;
 
-/** Kills the program when this process ends before it. */
-export function leash(child: ChildProcess): void {
-  const { pid } = child;
+/** Kills the program when this process ends before it; `whole`: with all of the group that it leads. */
+export function leash(child: ChildProcess, whole = false): void {
   // It could not be started, and says so itself.
-  if (pid === undefined) return;
+  if (child.pid === undefined) return;
+  const pid = whole ? -child.pid : child.pid;
   guard ??= startGuard();
   const input = guard;
   input.write(`+ ${pid}\n`);
