@@ -31,7 +31,7 @@ async function status(bucket: string, token: string): Promise<number> {
 describe("access Secrets", () => {
   it("belong to their bucket, under the name that the entry gives", async () => {
     await world.applyBucket("named", { access: [{ name: "app", permissions: EVERYTHING, secretName: "my-keys" }] });
-    await world.untilReady(RESOURCES.encryptedBuckets, "named", 30_000);
+    await world.untilReady(RESOURCES.encryptedBuckets, "named");
     const bucket = await world.find(RESOURCES.encryptedBuckets, "named");
     const secret = await world.find(RESOURCES.secrets, "my-keys");
     expect(secret?.metadata.ownerReferences).toMatchObject([{ uid: bucket?.metadata.uid, controller: true }]);

@@ -20,7 +20,7 @@ afterAll(async () => {
 
 async function bucketWithObject(name: string, spec: object = {}): Promise<string> {
   await world.applyBucket(name, spec);
-  await world.untilReady(RESOURCES.encryptedBuckets, name, 55_000);
+  await world.untilReady(RESOURCES.encryptedBuckets, name);
   const token = (await world.secret(`${name}-app`))[ACCESS_KEYS.token] ?? "";
   const bucketName = (await world.find(RESOURCES.encryptedBuckets, name))?.status.bucketName ?? name;
   expect((await world.rest("PUT", bucketName, "a", token, "a")).status).toBeLessThan(300);
@@ -60,9 +60,14 @@ describe("an EncryptedBucket that is deleted", () => {
     await world.remove(RESOURCES.encryptedBuckets, "full");
     const bucket = await world.until(RESOURCES.encryptedBuckets, "full", (one) => isTrue(one, "DeletionBlocked"));
     expect(conditionIn(bucket, "DeletionBlocked")).toMatchObject({ reason: "BucketNotEmpty" });
+    await world.until(
+      RESOURCES.encryptedBuckets,
+      "full",
+      (one) => isTrue(one, "Ready") && conditionIn(one, "Ready")?.reason === "DeletionBlocked",
+    );
     expect(await (await world.rest("GET", "full", "a", token)).text()).toBe("a");
     expect((await world.rest("DELETE", "full", "a", token)).status).toBeLessThan(300);
-    await world.untilGone(RESOURCES.encryptedBuckets, "full", 40_000);
+    await world.untilGone(RESOURCES.encryptedBuckets, "full");
   });
 
   it("with DeleteIfEmpty goes on when its policy changes", async () => {
@@ -70,7 +75,7 @@ describe("an EncryptedBucket that is deleted", () => {
     await world.remove(RESOURCES.encryptedBuckets, "changed");
     await world.until(RESOURCES.encryptedBuckets, "changed", (one) => isTrue(one, "DeletionBlocked"));
     await world.applyBucket("changed", { deletionPolicy: "DeleteWithObjects" });
-    await world.untilGone(RESOURCES.encryptedBuckets, "changed", 40_000);
+    await world.untilGone(RESOURCES.encryptedBuckets, "changed");
   });
 
   it("with DeleteWithObjects takes its objects along", async () => {
@@ -81,7 +86,7 @@ describe("an EncryptedBucket that is deleted", () => {
       (one) => one.metadata.finalizers?.includes(FINALIZERS.deleteBucket) === true,
     );
     await world.remove(RESOURCES.encryptedBuckets, "emptied");
-    await world.untilGone(RESOURCES.encryptedBuckets, "emptied", 40_000);
+    await world.untilGone(RESOURCES.encryptedBuckets, "emptied");
     await gone("emptied");
     await world.applyBucket("emptied");
     await world.untilReady(RESOURCES.encryptedBuckets, "emptied");
@@ -107,7 +112,7 @@ describe("an EncryptedBucket that is deleted", () => {
     await world.applyBucket("asleep", { deletionPolicy: "DeleteWithObjects", suspend: true });
     await world.until(RESOURCES.encryptedBuckets, "asleep", (one) => isTrue(one, "Suspended"));
     await world.remove(RESOURCES.encryptedBuckets, "asleep");
-    await world.untilGone(RESOURCES.encryptedBuckets, "asleep", 40_000);
+    await world.untilGone(RESOURCES.encryptedBuckets, "asleep");
   });
 });
 
@@ -119,7 +124,7 @@ describe("a deletion that begins at the wrong end", () => {
     await world.remove(RESOURCES.kmsProviders, "doomed");
     await world.until(RESOURCES.kmsProviders, "doomed", (one) => isTrue(one, "DeletionBlocked"));
     await world.remove(RESOURCES.encryptedBuckets, "orphan");
-    await world.untilGone(RESOURCES.encryptedBuckets, "orphan", 40_000);
+    await world.untilGone(RESOURCES.encryptedBuckets, "orphan");
     await world.untilGone(RESOURCES.kmsProviders, "doomed");
   });
 
@@ -130,7 +135,7 @@ describe("a deletion that begins at the wrong end", () => {
     await world.remove(RESOURCES.secrets, "ringless-key-ring");
     await world.remove(RESOURCES.encryptedBuckets, "bare");
     await world.remove(RESOURCES.secrets, "bare-app");
-    await world.untilGone(RESOURCES.encryptedBuckets, "bare", 40_000);
+    await world.untilGone(RESOURCES.encryptedBuckets, "bare");
   });
 
   it("ends for a bucket whose provider never was", async () => {
@@ -154,7 +159,7 @@ describe("a namespace that goes", () => {
     await world.apply(RESOURCES.encryptedStores, "going", { backend: { type: "Filesystem" } });
     const encryption = { kmsProviderRef: { name: "going" } };
     await world.applyBucket("going", { storeRef: { name: "going" }, encryption, deletionPolicy: "DeleteWithObjects" });
-    await world.untilReady(RESOURCES.encryptedBuckets, "going", 30_000);
+    await world.untilReady(RESOURCES.encryptedBuckets, "going");
     const kinds: readonly ResourceType<KubeObject>[] = [
       RESOURCES.encryptedStores,
       RESOURCES.kmsProviders,
@@ -167,7 +172,7 @@ describe("a namespace that goes", () => {
     });
     for (const name of names) await world.remove(RESOURCES.secrets, name);
     for (const kind of kinds) await world.remove(kind, "going");
-    for (const kind of kinds) await world.untilGone(kind, "going", 30_000);
+    for (const kind of kinds) await world.untilGone(kind, "going");
     withRoles();
   });
 });
@@ -197,13 +202,13 @@ describe("an EncryptedStore", () => {
     expect(conditionIn(bucket, "StoreReady")?.message).toContain('"elsewhere"');
     expect(await world.find(RESOURCES.encryptedStores, "elsewhere")).toBeUndefined();
     await world.apply(RESOURCES.encryptedStores, "elsewhere", { backend: { type: "Filesystem" } });
-    await world.untilReady(RESOURCES.encryptedBuckets, "waiting", 30_000);
+    await world.untilReady(RESOURCES.encryptedBuckets, "waiting");
   });
 
   it("that goes lets its buckets go, and says that the data were kept", async () => {
     await world.apply(RESOURCES.encryptedStores, "brief", { backend: { type: "Filesystem" } });
     await world.applyBucket("there", { storeRef: { name: "brief" }, deletionPolicy: "DeleteWithObjects" });
-    await world.untilReady(RESOURCES.encryptedBuckets, "there", 30_000);
+    await world.untilReady(RESOURCES.encryptedBuckets, "there");
     await world.until(RESOURCES.encryptedStores, "brief", (one) => (one.metadata.finalizers ?? []).length > 0);
     await world.remove(RESOURCES.encryptedStores, "brief");
     const store = await world.until(RESOURCES.encryptedStores, "brief", (one) => isTrue(one, "DeletionBlocked"));

@@ -24,6 +24,8 @@ async function quickstart(): Promise<void> {
   await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
   await world.applyBucket("photos");
   await world.untilReady(RESOURCES.encryptedBuckets, "photos", BUSY_MS);
+  // The last that is written of the provider until somebody wants something of it.
+  await world.until(RESOURCES.kmsProviders, "local", ({ status }) => status.usedBy?.buckets === 1, BUSY_MS);
 }
 
 const RAISED = { type: "Local", keyRotation: { keyGeneration: 1 } };

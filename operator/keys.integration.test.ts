@@ -11,6 +11,9 @@ import { eventually } from "./kube/world.ts";
 import { conditionIn, createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
 
 const never = new AbortController().signal;
+/** What "within seconds" is, and what a busy machine is given beside it: less than until the next look at a key. */
+const ACTS_MS = 3000;
+const PATIENCE = 10;
 let world: OperatorWorld;
 
 beforeAll(async () => {
@@ -49,7 +52,7 @@ async function untilReason(provider: string, type: "KeyUsable" | "CredentialsRes
 describe("a key ring", () => {
   it("is made once, is nobody's to collect, and outlives its provider", async () => {
     await world.apply(RESOURCES.kmsProviders, "made", { type: "Local" });
-    await world.untilReady(RESOURCES.kmsProviders, "made", 30_000);
+    await world.untilReady(RESOURCES.kmsProviders, "made");
     const secret = await world.find(RESOURCES.secrets, "made-key-ring");
     expect(secret?.metadata.ownerReferences).toBeUndefined();
     await world.remove(RESOURCES.kmsProviders, "made");
@@ -74,7 +77,10 @@ describe("a key ring", () => {
     const text = Buffer.from(secret?.data?.[RING_KEY] ?? "", "base64").toString("utf8");
     await secretWith("lost-key-ring", { [RING_KEY]: text });
     await world.untilReady(RESOURCES.kmsProviders, "lost");
-    expect(await world.events("lost")).toContain("KeyRingLost");
+    await eventually(
+      async () => await world.events("lost"),
+      (reasons) => reasons.includes("KeyRingLost"),
+    );
   });
 
   it("of another is not taken for the one that was lost", async () => {
@@ -114,7 +120,7 @@ describe("a key ring", () => {
     const beganMs = performance.now();
     await world.kube.patch(RESOURCES.secrets, name, { data }, never);
     await world.untilReady(RESOURCES.kmsProviders, "kept");
-    expect(performance.now() - beganMs).toBeLessThan(3000);
+    expect(performance.now() - beganMs).toBeLessThan(ACTS_MS * PATIENCE);
     const before = await world.find(RESOURCES.secrets, "my-ring");
     await world.apply(RESOURCES.kmsProviders, "kept", {
       type: "Local",
@@ -137,7 +143,7 @@ describe("a KmsProvider", () => {
   it("in use waits for its buckets, and says for which", async () => {
     await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
     await world.applyBucket("user");
-    await world.untilReady(RESOURCES.encryptedBuckets, "user", 30_000);
+    await world.untilReady(RESOURCES.encryptedBuckets, "user");
     await world.until(
       RESOURCES.kmsProviders,
       "local",
@@ -233,7 +239,6 @@ describe("a KmsProvider", () => {
       RESOURCES.kmsProviders,
       name,
       (one) => conditionIn(one, "Reachable")?.reason === "ConnectionFailed",
-      30_000,
     );
   const account = async () => await world.find(RESOURCES.serviceAccounts, "coffer-kms");
 

@@ -15,9 +15,9 @@ const access = sharedApiServer();
 const ACCOUNT = `operator-${process.pid}`;
 const RBAC = "/apis/rbac.authorization.k8s.io/v1";
 /** A list that was refused is asked for again after at most half a minute. */
-const FOUND_MS = 60_000;
+const FOUND_MS = 120_000;
 const READY_MS = 120_000;
-const TEST_MS = 180_000;
+const TEST_MS = 300_000;
 
 let world: OperatorWorld;
 let lost: string;

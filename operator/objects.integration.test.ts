@@ -7,13 +7,15 @@ import { eventually } from "./kube/world.ts";
 import { conditionIn, createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
 
 const never = new AbortController().signal;
+/** Pods that were well are looked at every half a minute, and one that has gone is given a while to come back. */
+const UNREADY_MS = 150_000;
 let world: OperatorWorld;
 
 beforeAll(async () => {
   world = await createOperatorWorld("objects");
   await world.apply(RESOURCES.kmsProviders, "local", { type: "Local" });
   await world.applyBucket("photos");
-  await world.untilReady(RESOURCES.encryptedBuckets, "photos", 30_000);
+  await world.untilReady(RESOURCES.encryptedBuckets, "photos");
 });
 
 afterAll(async () => {
@@ -163,7 +165,7 @@ describe("a store's objects", () => {
     await world.remove(RESOURCES.services, "coffer-taken");
     const annotations = { [ANNOTATIONS.reconcileRequestedAt]: "now" };
     await world.apply(RESOURCES.encryptedStores, "taken", { backend: { type: "Filesystem" } }, { annotations });
-    await world.untilReady(RESOURCES.encryptedStores, "taken", 30_000);
+    await world.untilReady(RESOURCES.encryptedStores, "taken");
   });
 
   it("have a configuration that is written again, with the same credentials, where somebody removed it", async () => {
@@ -188,16 +190,16 @@ describe("a store's objects", () => {
       RESOURCES.encryptedStores,
       "default",
       (one) => conditionIn(one, "Available")?.status === "False",
-      45_000,
+      UNREADY_MS,
     );
     expect(store.status.readyReplicas).toBe(0);
     world.node.pause(false);
-    await world.until(RESOURCES.encryptedStores, "default", (one) => isTrue(one, "Available"), 30_000);
-  }, 120_000);
+    await world.until(RESOURCES.encryptedStores, "default", (one) => isTrue(one, "Available"));
+  }, 240_000);
 
   it("are left as they are while the store is suspended", async () => {
     const name = { namespace: world.namespace, name: "coffer-small" };
-    await world.untilReady(RESOURCES.encryptedStores, "small", 30_000);
+    await world.untilReady(RESOURCES.encryptedStores, "small");
     const small = { backend: { type: "Filesystem", filesystem: { size: "1Gi" } } };
     await world.apply(RESOURCES.encryptedStores, "small", { ...small, suspend: true });
     await world.until(RESOURCES.encryptedStores, "small", (one) => isTrue(one, "Suspended"));

@@ -5,9 +5,10 @@ import type { Condition } from "../crds/kind.ts";
 import type { ConditionType } from "../crds/reasons.ts";
 import { freshNamespace, sharedApiServer } from "../e2e/cluster/apiserver.ts";
 import type { ApiServerAccess } from "../e2e/cluster/controlplane.ts";
+import type { FaultProxy, SeenRequest } from "../e2e/cluster/faults.ts";
 import { startTestNode, type TestNode } from "../e2e/cluster/node.ts";
 import { type RunningOperator, startOperator } from "../e2e/cluster/operator.ts";
-import { systemClock } from "./clock.ts";
+import { sleep, systemClock } from "./clock.ts";
 import { conditionOf } from "./conditions.ts";
 import { createKube, type Kube } from "./kube/client.ts";
 import { openConnection } from "./kube/connection.ts";
@@ -158,6 +159,26 @@ async function eventsAbout(kube: Kube, { namespace, name }: ObjectName): Promise
 function tellingsIn(events: readonly EventObject[], reason: string): number {
   const told = events.filter((event) => event.reason === reason);
   return told.reduce((sum, { series }) => sum + (series?.count ?? 1), 0);
+}
+
+const QUIET_MS = 3000;
+
+/** What an operator has asked of the API server since then, but for its lease. */
+export function askedSince({ seen }: FaultProxy, before: number): readonly SeenRequest[] {
+  return seen.slice(before).filter(({ path }) => !path.includes("/leases/"));
+}
+
+/** Until an operator has ended what it had to do when it began. */
+export async function untilQuiet(proxy: FaultProxy, withinMs?: number): Promise<void> {
+  await eventually(
+    async () => {
+      const before = proxy.seen.length;
+      await sleep(QUIET_MS, systemClock, never);
+      return askedSince(proxy, before).length;
+    },
+    (asked) => asked === 0,
+    withinMs,
+  );
 }
 
 export function isTrue(object: KubeObject, type: ConditionType): boolean {

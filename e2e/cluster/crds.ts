@@ -8,7 +8,7 @@ import { mustAsk } from "./apiserver.ts";
 import type { ApiServerAccess } from "./controlplane.ts";
 
 const PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-const WITHIN_MS = 20_000;
+const WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 50;
 
 interface Definition {

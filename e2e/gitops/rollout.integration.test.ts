@@ -11,7 +11,7 @@ import { type RunningOperator, startOperator } from "../cluster/operator.ts";
 import { type Judged, judge, prepareJudge } from "./judge.ts";
 
 const BUILD_MS = 30 * 60_000;
-const READY_MS = 40_000;
+const READY_MS = 120_000;
 const LOOK_EVERY_MS = 50;
 const ACCESS = [{ name: "app", permissions: ["Read", "Write"] }];
 
@@ -23,6 +23,7 @@ interface Resource {
     readonly observedGeneration: number;
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
     readonly key?: { readonly version: string };
+    readonly usedBy?: { readonly buckets: number };
     readonly encryption?: { readonly keyVersion: string };
   };
 }
@@ -102,11 +103,12 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 }
 
 const latest = (name: string) => events.findLast(({ metadata }) => metadata.name === name);
+const isTrue = (resource: Resource | undefined, wanted: string) =>
+  resource?.status.conditions?.some(({ type, status }) => type === wanted && status === "True") === true;
 const isReady = (resource: Resource | undefined) =>
-  resource !== undefined &&
-  resource.status.observedGeneration === resource.metadata.generation &&
-  resource.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true &&
-  resource.status.conditions.every(({ type }) => type !== "Reconciling");
+  resource?.status.observedGeneration === resource?.metadata.generation &&
+  isTrue(resource, "Ready") &&
+  resource?.status.conditions?.every(({ type }) => type !== "Reconciling") === true;
 
 /** What the events since `from` look like, by resource, repetitions left out. */
 async function storyOf(from: number): Promise<Record<string, Judged["health"][]>> {
@@ -143,6 +145,11 @@ describe("to a GitOps controller", () => {
   });
 
   it("applying the same again changes nothing", async () => {
+    // What is told of them after they are ready.
+    await until(
+      "swept",
+      () => isTrue(latest("photos"), "RewrapComplete") && latest("local")?.status.usedBy?.buckets === 1,
+    );
     const before = await Promise.all([read("EncryptedBucket", "photos"), read("KmsProvider", "local")]);
     await apply("EncryptedBucket", "photos", { encryption: { kmsProviderRef: { name: "local" } }, access: ACCESS });
     await apply("KmsProvider", "local", { type: "Local" });

@@ -168,7 +168,7 @@ describe("what is not well", () => {
   });
 
   it("a question ends with its signal, and with the signal's reason", async () => {
-    const undo = world.proxy.fault(() => ({ kind: "delay", delayMs: 2000 }));
+    const undo = world.proxy.fault(() => ({ kind: "delay", delayMs: 15_000 }));
     const controller = new AbortController();
     const asked = world.kube.read(RESOURCES.secrets, name(), controller.signal);
     setTimeout(() => controller.abort(new Error("enough")), 50);
