@@ -26,7 +26,7 @@ async function replaceFile(text: string): Promise<void> {
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 600; tries += 1) {
+  for (let tries = 0; tries < 12_000; tries += 1) {
     if (holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

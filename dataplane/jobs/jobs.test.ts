@@ -43,8 +43,9 @@ function start(storage: Storage, live: Live, kinds: JobKind[], nowMs: () => numb
   };
 }
 
-async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  for (let tries = 0; tries < 400; tries += 1) {
+async function until(holds: () => Promise<boolean> | boolean, withinMs = 4000): Promise<void> {
+  const endMs = performance.now() + withinMs;
+  while (performance.now() < endMs) {
     if (await holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -99,7 +100,7 @@ describe("createJobs()", () => {
     await until(() => did.length === 1);
     await live.offer(storeConfig({ buckets: [bucketEntry("photos", { rewrapWish: "v3" })] }), forever);
     engine.jobs.poke();
-    await until(async () => (await engine.jobs.list(forever))[0]?.wish === "v3");
+    await until(async () => (await engine.jobs.list(forever))[0]?.wish === "v3" && did.length > 1);
     await engine.stop();
     expect(did).toEqual(["photos 0", "photos 0"]);
   });
@@ -192,6 +193,53 @@ describe("createJobs()", () => {
     await engine.stop();
     expect(cursors).toEqual([undefined, "next", "next"]);
     expect((await engine.jobs.list(forever))[0]?.reason).toBeUndefined();
+  });
+
+  it("begins one job while another takes long, and the next wish for a place once the one before has given way", async () => {
+    const storage = createMemoryStorage();
+    const began: string[] = [];
+    const gate = Promise.withResolvers<void>();
+    const kind: JobKind = {
+      ...countingJob(1, []),
+      async step(_call, { bucket, wish }) {
+        began.push(`${bucket} ${wish}`);
+        if (bucket === "photos" && wish === "v2") await gate.promise;
+        return { cursor: wish === "v2" ? "more" : undefined, counts: noCounts, keyVersions: [], blocked: undefined };
+      },
+    };
+    const live = await liveWith([bucketEntry("photos", { rewrapWish: "v2" })]);
+    const engine = start(storage, live, [kind]);
+    await until(() => began.length === 1);
+    const buckets = [bucketEntry("photos", { rewrapWish: "v3" }), bucketEntry("music", { rewrapWish: "v3" })];
+    await live.offer(storeConfig({ buckets }), forever);
+    engine.jobs.poke();
+    await until(() => began.length === 2);
+    expect(began).toEqual(["photos v2", "music v3"]);
+    gate.resolve();
+    await until(async () => (await engine.jobs.list(forever)).every(({ state }) => state === "done"));
+    await engine.stop();
+    expect(began).toEqual(["photos v2", "music v3", "photos v3"]);
+    expect((await engine.jobs.list(forever)).map(({ wish }) => wish)).toEqual(["v3", "v3"]);
+  });
+
+  it("tries a job again that failed while another takes long", async () => {
+    const storage = createMemoryStorage();
+    const gate = Promise.withResolvers<void>();
+    let tries = 0;
+    const kind: JobKind = {
+      ...countingJob(1, []),
+      async step(_call, { bucket }) {
+        if (bucket === "photos") await gate.promise;
+        else tries += 1;
+        if (tries === 1) throw new Failure("ServiceUnavailable", "the KMS is away");
+        return { cursor: undefined, counts: noCounts, keyVersions: [], blocked: undefined };
+      },
+    };
+    const live = await liveWith(["photos", "music"].map((name) => bucketEntry(name, { rewrapWish: "v2" })));
+    const engine = start(storage, live, [kind]);
+    await until(() => tries === 2, 30_000);
+    gate.resolve();
+    await engine.stop();
   });
 
   it("gives a job to one of two replicas", async () => {
