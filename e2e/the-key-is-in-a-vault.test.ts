@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { restObject } from "./clients.ts";
 import { removeFolders, type Store, startStore, waitFor } from "./harness.ts";
 import { OpenBao } from "./openbao.ts";
+import { filesWith } from "./search.ts";
 import { Clients, createFoldersWithBoth, createVaultFolders, editFile, readPage } from "./vaultstore.ts";
 
 /** OpenBao comes over the network the first time. */
@@ -20,15 +21,6 @@ interface Status {
 
 async function statusOf({ dataDir }: Store, resource: string): Promise<Status> {
   return (JSON.parse(await readFile(join(dataDir, "status", `${resource}.json`), "utf8")) as { status: Status }).status;
-}
-
-/** Of a file under the store's data that holds bytes of the given text, if there is one. */
-async function findInFiles(folder: string, text: string): Promise<string | undefined> {
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    if (entry.isFile() && (await readFile(path)).includes(text)) return path;
-  }
-  return undefined;
 }
 
 describe("the example", () => {
@@ -89,7 +81,7 @@ describe("the example", () => {
     const secretId = (await readFile(join(store.secretsDir, "coffer-vault", "secret-id"), "utf8")).trim();
     expect(secretId.length).toBeGreaterThan(20);
     expect(store.printed()).not.toContain(secretId);
-    expect(await findInFiles(store.dataDir, secretId)).toBeUndefined();
+    expect((await filesWith(store.dataDir, [Buffer.from(secretId)])).found).toEqual([]);
     for (const path of ["/config", "/metrics", "/jobs", "/readyz"]) {
       expect(await (await fetch(store.urls.admin + path)).text()).not.toContain(secretId);
     }

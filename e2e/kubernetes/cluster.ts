@@ -34,7 +34,7 @@ declare module "vitest" {
   }
 }
 
-const RUN_MS = 120_000;
+const RUN_MS = 240_000;
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Where it is, and what can be done with this one. */
