@@ -22,6 +22,11 @@ export interface Jobs {
   list(signal: AbortSignal): Promise<readonly JobRecord[]>;
 }
 
+interface Running {
+  readonly key: string;
+  readonly ended: Promise<void>;
+}
+
 const AT_ONCE = 8;
 const LOOK_AGAIN_MS = 15_000;
 const PAGE = 500;
@@ -30,6 +35,8 @@ export function createJobs(needs: JobsNeeds): Jobs {
   const backoff = createBackoff(needs.nowMs);
   const runner = createRunner(needs, backoff);
   const bell = createBell();
+  const running = new Map<string, Running>();
+  let due: Wanted[] = [];
 
   async function list(signal: AbortSignal): Promise<readonly JobRecord[]> {
     const records: JobRecord[] = [];
@@ -45,9 +52,27 @@ export function createJobs(needs: JobsNeeds): Jobs {
   async function look(signal: AbortSignal): Promise<void> {
     const pending = pendingOf(needs, await list(signal));
     backoff.keepOnly(new Set(pending.map(keyOf)));
-    const due = pending.filter((wanted) => backoff.isDue(keyOf(wanted)));
-    for (let from = 0; from < due.length && !signal.aborted; from += AT_ONCE) {
-      await Promise.all(due.slice(from, from + AT_ONCE).map((wanted) => runner.run(wanted, signal)));
+    due = pending.filter((wanted) => {
+      const key = keyOf(wanted);
+      return backoff.isDue(key) && running.get(placeOf(wanted))?.key !== key;
+    });
+    startDue(signal);
+  }
+
+  /** What runs keeps nothing waiting but for its place: a long sweep of one bucket is no reason to leave another be. */
+  function startDue(signal: AbortSignal): void {
+    while (running.size < AT_ONCE && !signal.aborted) {
+      const next = due.findIndex((wanted) => !running.has(placeOf(wanted)));
+      const [wanted] = next < 0 ? [] : due.splice(next, 1);
+      if (wanted === undefined) return;
+      const place = placeOf(wanted);
+      const ended = runner.run(wanted, signal).then(() => {
+        running.delete(place);
+        startDue(signal);
+        const againMs = backoff.nextMs();
+        if (againMs !== undefined) bell.ringIn(againMs);
+      });
+      running.set(place, { key: keyOf(wanted), ended });
     }
   }
 
@@ -62,10 +87,16 @@ export function createJobs(needs: JobsNeeds): Jobs {
         }
         if (!signal.aborted) await bell.wait(Math.min(LOOK_AGAIN_MS, backoff.nextMs() ?? LOOK_AGAIN_MS));
       }
+      await Promise.all([...running.values()].map(({ ended }) => ended));
     },
     poke: bell.ring,
     list,
   };
+}
+
+/** Where its record stands: of two wishes for one place the second waits until the first has given way. */
+function placeOf({ kind, spec }: Wanted): string {
+  return jobPath(kind.kind, spec.bucket);
 }
 
 /** What the configuration calls for and no record says is done. */
@@ -83,13 +114,20 @@ function pendingOf({ live, kinds }: JobsNeeds, records: readonly JobRecord[]): r
 }
 
 /** A ring that comes while nobody waits is heard by the next who does. */
-function createBell(): { ring(): void; wait(ms: number): Promise<void> } {
+function createBell(): { ring(): void; ringIn(ms: number): void; wait(ms: number): Promise<void> } {
   let rung = false;
   let wake: (() => void) | undefined;
+  let later: NodeJS.Timeout | undefined;
+  const ring = (): void => {
+    rung = true;
+    wake?.();
+  };
   return {
-    ring() {
-      rung = true;
-      wake?.();
+    ring,
+    /** In place of an earlier one. */
+    ringIn(ms) {
+      clearTimeout(later);
+      later = setTimeout(ring, ms).unref();
     },
     async wait(ms) {
       if (!rung) {
@@ -99,6 +137,7 @@ function createBell(): { ring(): void; wait(ms: number): Promise<void> } {
         await promise;
         clearTimeout(timer);
       }
+      clearTimeout(later);
       rung = false;
       wake = undefined;
     },

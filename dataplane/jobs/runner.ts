@@ -92,7 +92,7 @@ export function createRunner(needs: JobsNeeds, backoff: Backoff): Runner {
   };
 }
 
-/** The record with our lease in it, or undefined if another replica holds it. */
+/** The record with our lease in it, or undefined if another replica holds it, or it is done. */
 async function takeJob(
   { storage, nowMs }: JobsNeeds,
   holder: string,
@@ -102,6 +102,8 @@ async function takeJob(
   const path = jobPath(kind.kind, spec.bucket);
   const document = await storage.document(path, signal);
   const before = document === undefined ? undefined : parseRecord(document.bytes, path);
+  // It ended since it was looked up.
+  if (before?.wish === spec.wish && before.state === "done") return undefined;
   const lease = before?.lease;
   const taken = lease !== undefined && lease.holder !== holder && lease.untilMs > nowMs();
   // Where one process owns the storage, another holder is one that died.
