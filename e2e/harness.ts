@@ -174,12 +174,18 @@ async function descendantsOf(pid: number): Promise<readonly number[]> {
 }
 
 async function dataPlanePid(pid: number): Promise<number> {
-  for (const found of await childrenOf(pid)) {
-    if (/dataplane\/main\.ts/.test(found.command)) return found.pid;
-    const below = await dataPlanePid(found.pid).catch(() => undefined);
+  const found = await findDataPlane(pid);
+  if (found === undefined) throw new Error("there is no data plane among the processes of the store");
+  return found;
+}
+
+async function findDataPlane(pid: number): Promise<number | undefined> {
+  for (const child of await childrenOf(pid)) {
+    if (/dataplane\/main\.ts/.test(child.command)) return child.pid;
+    const below = await findDataPlane(child.pid);
     if (below !== undefined) return below;
   }
-  throw new Error("there is no data plane among the processes of the store");
+  return undefined;
 }
 
 /** The credentials of a file as `npm start` writes it. */

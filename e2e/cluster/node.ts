@@ -156,10 +156,20 @@ export async function startTestNode(access: ApiServerAccess, namespace: string):
     await rm(pod.folder, { recursive: true, force: true });
   }
 
+  /** What fails is tried again: a test may have taken the API server away. Whoever waits in vain finds here why. */
+  let told = "";
+  async function tryTurn(): Promise<void> {
+    let failed = "";
+    await turn().catch((error: unknown) => {
+      failed = String(error);
+    });
+    if (failed !== told && failed !== "") process.stderr.write(`the node of namespace ${namespace}: ${failed}\n`);
+    told = failed;
+  }
+
   const running = (async () => {
     while (!stopping.signal.aborted) {
-      // What fails is tried again: a test may have taken the API server away.
-      if (!isPaused) await turn().catch(() => undefined);
+      if (!isPaused) await tryTurn();
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     }
   })();
