@@ -62,6 +62,31 @@ describe("createLineWriter()", () => {
   });
 });
 
+describe("a line writer that cannot write", () => {
+  it("keeps a bounded number of lines, and refuses more", async () => {
+    const path = join(folder, "log");
+    closeSync(openSync(path, "a"));
+    const readOnly = openSync(path, "r");
+    const told: string[] = [];
+    const writer = createLineWriter(readOnly, (error) => told.push(error.message));
+    const line = "x".repeat(1024 * 1024 - 1);
+    let taken = 0;
+    for (let refused = false; !refused && taken < 100; ) {
+      try {
+        await writer.write(line);
+        taken += 1;
+      } catch {
+        refused = true;
+      }
+    }
+    await writer.flush();
+    closeSync(readOnly);
+    expect(taken).toBeGreaterThan(4);
+    expect(taken).toBeLessThan(40);
+    expect(told[0]).toMatch(/EBADF/);
+  });
+});
+
 describe("describeError()", () => {
   it("names an error and its causes", () => {
     const error = new Error("outer", { cause: new TypeError("inner") });

@@ -59,7 +59,8 @@ export function describeError(error: unknown): string {
 
 /** Lines of one kind on their way to a file descriptor. */
 export interface LineWriter {
-  /** Takes one line without its newline. A promise means full: wait for it; the line is taken already. */
+  /** Takes one line without its newline. A promise means full: wait for it. The line is taken already, unless it rejects:
+   *  then far too much waits that could not be written. */
   write(line: string): Promise<void> | undefined;
   /** Resolves when all that was taken has been written, or could not be. */
   flush(): Promise<void>;
@@ -68,6 +69,8 @@ export interface LineWriter {
 const FLUSH_AFTER_MS = 50;
 const FLUSH_AT_CHARS = 64 * 1024;
 const FULL_AT_CHARS = 4 * 1024 * 1024;
+/** Only where lines cannot be written at all: those who take care wait long before. */
+const REFUSED_AT_CHARS = 8 * FULL_AT_CHARS;
 
 /** `onFailure` is told when lines could not be written; the lines are kept and tried again with the next. */
 export function createLineWriter(descriptor: number, onFailure: (error: Error) => void): LineWriter {
@@ -119,6 +122,10 @@ export function createLineWriter(descriptor: number, onFailure: (error: Error) =
 
   return {
     write(line) {
+      if (waiting.length > REFUSED_AT_CHARS) {
+        void start();
+        return Promise.reject(new Error("too many lines wait to be written"));
+      }
       waiting += `${line}\n`;
       if (waiting.length > FULL_AT_CHARS) return start();
       if (waiting.length > FLUSH_AT_CHARS) void start();

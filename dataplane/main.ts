@@ -191,7 +191,9 @@ function requestLine(lines: LineWriter, metrics: Metrics): (fields: RequestField
     // Whoever watches the process asks every few seconds; only what goes wrong there is worth a line.
     if (fields.protocol === "admin" && fields.status === 200) return;
     metrics.bytes(fields.method === "PUT" || fields.method === "POST" ? "in" : "out", fields.doneBytes);
-    void lines.write(JSON.stringify({ time: new Date().toISOString(), request: fields.operation, ...fields }));
+    const line = JSON.stringify({ time: new Date().toISOString(), request: fields.operation, ...fields });
+    // A line of this kind may be lost where none can be written; requests fail by their audit line then.
+    lines.write(line)?.catch(() => undefined);
   };
 }
 

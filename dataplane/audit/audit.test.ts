@@ -37,6 +37,10 @@ function written(audit: Settings["audit"], event: AuditEvent) {
   return { lines, tampered };
 }
 
+function fail(): never {
+  throw new Error("nothing was tampered with");
+}
+
 const all = { enabled: true, level: "All" } as const;
 
 describe("createAudit()", () => {
@@ -55,6 +59,14 @@ describe("createAudit()", () => {
       bytes: 5,
       outcome: "ok",
     });
+  });
+
+  it("fails what it cannot write down", async () => {
+    const cause = new Error("full");
+    const writer = { write: () => Promise.reject(cause), flush: async () => undefined };
+    const audit = createAudit(writer, () => new Date(0), fail);
+    const done = audit(callWith(all), { operation: "PutObject", kind: "write", bucket: "photos" });
+    await expect(done).rejects.toMatchObject({ code: "ServiceUnavailable", cause });
   });
 
   it.each<[string, Failure, string]>([

@@ -5,7 +5,7 @@
 import type { Call } from "../call.ts";
 import { principalName } from "../call.ts";
 import type { Settings } from "../config/config.ts";
-import type { Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { LineWriter } from "../log.ts";
 
 export interface AuditEvent {
@@ -23,7 +23,8 @@ export interface AuditEvent {
   readonly failure?: Failure | undefined;
 }
 
-/** A promise means that the writer is full: wait for it before the answer. */
+/** A promise means that the writer is full: wait for it before the answer. It rejects with ServiceUnavailable where no
+ *  line can be kept any more: what is not written down is not told of as done. */
 export type Audit = (call: Call, event: AuditEvent) => Promise<void> | undefined;
 
 /** The level of the call's own snapshot decides what is written; a tamper event is always written. */
@@ -32,25 +33,28 @@ export function createAudit(writer: LineWriter, now: () => Date, onTamper: () =>
     const tamper = event.failure?.tamper === true;
     if (tamper) onTamper();
     if (!tamper && !isWanted(call.snapshot.config.settings, event.kind)) return undefined;
-    return writer.write(
-      JSON.stringify({
-        time: now().toISOString(),
-        audit: event.kind,
-        operation: event.operation,
-        id: call.id,
-        principal: principalName(call.principal),
-        address: call.facts.address === "" ? undefined : call.facts.address,
-        bucket: event.bucket,
-        name: event.name,
-        bytes: event.bytes,
-        provider: event.provider,
-        kmsKeyId: event.kmsKeyId,
-        keyVersion: event.keyVersion,
-        outcome: outcomeOf(event.failure),
-        code: event.failure?.code,
-      }),
-    );
+    const line = JSON.stringify({
+      time: now().toISOString(),
+      audit: event.kind,
+      operation: event.operation,
+      id: call.id,
+      principal: principalName(call.principal),
+      address: call.facts.address === "" ? undefined : call.facts.address,
+      bucket: event.bucket,
+      name: event.name,
+      bytes: event.bytes,
+      provider: event.provider,
+      kmsKeyId: event.kmsKeyId,
+      keyVersion: event.keyVersion,
+      outcome: outcomeOf(event.failure),
+      code: event.failure?.code,
+    });
+    return writer.write(line)?.catch(refuse);
   };
+}
+
+function refuse(cause: unknown): never {
+  throw new Failure("ServiceUnavailable", "The audit log takes no more lines", { cause, retryAfterSeconds: 5 });
 }
 
 function isWanted(settings: Settings, kind: AuditEvent["kind"]): boolean {
