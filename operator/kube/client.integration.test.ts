@@ -2,9 +2,10 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { times } from "../../e2e/cluster/faults.ts";
+import { createManualClock } from "../manualclock.ts";
 import { KubeError } from "./failure.ts";
 import { RESOURCES } from "./resources.ts";
-import { CONFIG_MAPS_WHOLE, configMap, createKubeWorld, type KubeWorld } from "./world.ts";
+import { CONFIG_MAPS_WHOLE, configMap, createKubeWorld, eventually, type KubeWorld } from "./world.ts";
 
 const never = new AbortController().signal;
 let world: KubeWorld;
@@ -175,6 +176,40 @@ describe("what is not well", () => {
     await expect(asked).rejects.toThrow("enough");
     await expect(world.kube.read(RESOURCES.secrets, name(), controller.signal)).rejects.toThrow("enough");
     undo();
+  });
+
+  const FROM = { resourceVersion: "0", timeoutSeconds: 240, silenceMs: 150_000 };
+
+  it("a watch whose answer does not begin is unreachable within seconds", async () => {
+    const clock = createManualClock();
+    const silent = await createKubeWorld("silent", clock);
+    const { kube, proxy, namespace } = silent;
+    proxy.fault(({ isWatch }) => (isWatch ? { kind: "lose" } : undefined));
+    const events = kube.watch(CONFIG_MAPS_WHOLE, { namespace }, FROM, never)[Symbol.asyncIterator]();
+    const watched = failure(events.next());
+    await eventually(
+      () => proxy.seen,
+      (seen) => seen.some(({ isWatch }) => isWatch),
+    );
+    await clock.pass(15_000);
+    expect((await watched).code).toBe("unreachable");
+    await silent.close();
+  });
+
+  it("a watch that has begun may be silent for longer", async () => {
+    const clock = createManualClock();
+    const quiet = await createKubeWorld("quiet", clock);
+    const { kube, other, namespace } = quiet;
+    const ending = new AbortController();
+    const events = kube.watch(CONFIG_MAPS_WHOLE, { namespace }, FROM, ending.signal)[Symbol.asyncIterator]();
+    for (const name of ["first", "second"]) {
+      const next = events.next();
+      await other.create(CONFIG_MAPS_WHOLE, configMap(namespace, name), never);
+      expect((await next).done).toBe(false);
+      await clock.pass(100_000);
+    }
+    ending.abort();
+    await quiet.close();
   });
 
   it("no API server at all is unreachable", async () => {

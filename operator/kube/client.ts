@@ -3,7 +3,7 @@
 
 import { FIELD_MANAGER } from "../../crds/names.ts";
 import { type Clock, createDeadline } from "../clock.ts";
-import { type Asker, brokenOff, createAsker, JSON_TYPE, type Question } from "./asking.ts";
+import { ANSWER_MS, type Asker, brokenOff, createAsker, JSON_TYPE, type Question } from "./asking.ts";
 import type { Connection } from "./connection.ts";
 import { isKubeError, KubeError } from "./failure.ts";
 import {
@@ -214,8 +214,11 @@ async function* readWatch<Shape extends KubeObject>(
     accept: type.listed === "metadata" ? METADATA_ALONE : JSON_TYPE,
   };
   const silence = createDeadline(from.silenceMs, clock, signal);
+  // It begins at once, though nothing happens: one that does not has been lost on the way.
+  silence.extend(ANSWER_MS);
   try {
     const answer = await open(question, silence.signal);
+    silence.extend();
     yield* eventsOf(what, answer, type, silence.extend);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
