@@ -283,6 +283,22 @@ describe("planBucket()", () => {
     });
   });
 
+  test("tells how far a rewrap is every ten seconds, and writes nothing in between", () => {
+    const { completedMs: _completedMs, ...running } = job({ state: "running" });
+    const at = (of: EncryptedBucket, scanned: number, afterMs: number) => {
+      const jobs = [{ ...running, counts: counts({ scanned }) }];
+      return planBucket(observed(of, withPods(pod({ jobs }))), new Date(NOW.getTime() + afterMs));
+    };
+    const begun = at(bucket(), 10, 0);
+    expect(begun.status.rewrap?.scanned).toBe(10);
+    const between = at(bucket({}, begun.status), 20, 1000);
+    expect(sameStatus(between.status, begun.status)).toBe(true);
+    const due = at(bucket({}, between.status), 30, 1000 + (between.againAfterMs ?? Number.NaN));
+    expect(due.status.rewrap?.scanned).toBe(30);
+    expect(conditionOf(due.status.conditions, "RewrapComplete")?.message).toContain("30 records");
+    expect(between.againAfterMs).toBeLessThanOrEqual(10_000);
+  });
+
   test("leaves a suspended bucket's status as it is, observedGeneration too", () => {
     const { status } = plan(bucket());
     const before = { ...status, observedGeneration: 1 };

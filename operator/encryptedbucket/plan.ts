@@ -104,16 +104,16 @@ export function planBucket(observed: ObservedBucket, now: Date): BucketPlan {
     };
   }
   if (spec.suspend) return suspended(bucket, now);
-  const job = rewrapJob(observed);
+  const job = rewrapJob(observed, now);
   const judgement = judge(observed, job);
   const conditions = conditionsOf("EncryptedBucket", status.conditions, judgement, generation, now);
-  const next = statusOf(observed, job, conditions, generation, now);
+  const next = statusOf(observed, job, conditions, generation);
   const actions = observed.holder === undefined ? actionsOf(observed) : [];
   return {
     actions,
     status: next,
     events: [...bucketNotices(status, next, actions), ...readyNotices(status.conditions, conditions, "ready")],
-    againAfterMs: againAfter(observed, job),
+    againAfterMs: againAfter(observed, job, now),
   };
 }
 
@@ -138,9 +138,19 @@ function podsOf({ store }: ObservedBucket): readonly PodFacts[] {
   return store.kind === "found" ? store.pods : [];
 }
 
-function rewrapJob(observed: ObservedBucket): JobState | undefined {
+/** As it is to be told: while it runs, its counts stay as the status has them until they may be written again. */
+function rewrapJob(observed: ObservedBucket, now: Date): JobState | undefined {
   const entry = entryOf(observed);
-  return entry === undefined ? undefined : rewrapOf(podsOf(observed), entry.name, entry.rewrapWish);
+  const job = entry === undefined ? undefined : rewrapOf(podsOf(observed), entry.name, entry.rewrapWish);
+  const { rewrap: told } = observed.bucket.status;
+  if (job?.state !== "running" || told?.startTime !== seconds(job.startedMs) || isProgressDue(now)) return job;
+  const { scanned, rewrapped, current, excluded, conflict, failed, oldestKeyVersion } = told;
+  const { oldestKeyVersion: _, ...rest } = job;
+  return {
+    ...rest,
+    counts: { scanned, rewrapped, current, excluded, conflict, failed },
+    ...(oldestKeyVersion === undefined ? {} : { oldestKeyVersion }),
+  };
 }
 
 function judge(observed: ObservedBucket, job: JobState | undefined): Judgement {
@@ -258,7 +268,6 @@ function statusOf(
   job: JobState | undefined,
   conditions: NonNullable<EncryptedBucketStatus["conditions"]>,
   generation: number,
-  now: Date,
 ): EncryptedBucketStatus {
   const { bucket, store, holder } = observed;
   const { status, metadata } = bucket;
@@ -266,7 +275,7 @@ function statusOf(
   const held = holder === undefined ? { bucketName: bucketNameOf(bucket) } : {};
   const endpoint = store.kind === "found" ? store.endpoint : status.endpoint;
   const encryption = encryptionOf(observed, job);
-  const rewrap = rewrapStatus(observed, job, now);
+  const rewrap = rewrapStatus(observed, job);
   const access = accessStatus(observed);
   return {
     observedGeneration: generation,
@@ -298,25 +307,21 @@ function splitWish(wish: string): string[] {
   return [provider, generation, version.join("/")];
 }
 
-function rewrapStatus(observed: ObservedBucket, job: JobState | undefined, now: Date): EncryptedBucketStatus["rewrap"] {
-  const before = observed.bucket.status.rewrap;
+function rewrapStatus(observed: ObservedBucket, job: JobState | undefined): EncryptedBucketStatus["rewrap"] {
   const entry = entryOf(observed);
-  if (job === undefined || entry === undefined) return before;
-  const startTime = seconds(job.startedMs);
-  const isSame = before?.startTime === startTime;
-  if (job.state === "running" && isSame && !isProgressDue(observed, now)) return before;
+  if (job === undefined || entry === undefined) return observed.bucket.status.rewrap;
   const generation = Number(splitWish(entry.rewrapWish)[1]);
   return {
     generation: Number.isSafeInteger(generation) ? generation : 0,
     ...job.counts,
     ...(job.oldestKeyVersion === undefined ? {} : { oldestKeyVersion: job.oldestKeyVersion }),
-    startTime,
+    startTime: seconds(job.startedMs),
     ...(job.completedMs === undefined ? {} : { completionTime: seconds(job.completedMs) }),
   };
 }
 
 /** Without a memory of its last write: in the first second of every ten. */
-function isProgressDue(_observed: ObservedBucket, now: Date): boolean {
+function isProgressDue(now: Date): boolean {
   return now.getTime() % PROGRESS_MS < 1000;
 }
 
@@ -337,11 +342,11 @@ function accessStatus({ credentials, bucket, secretNames, holder }: ObservedBuck
   });
 }
 
-function againAfter({ credentials, store }: ObservedBucket, job: JobState | undefined): number | undefined {
+function againAfter({ credentials, store }: ObservedBucket, job: JobState | undefined, now: Date): number | undefined {
   if (credentials.actions.length > 0) return 0;
   // Nobody tells when the time is over in which a store may be without a ready pod.
   if (store.kind === "found" && store.isStarting) return STARTING_AGAIN_MS;
   const graceMs = store.kind === "found" ? STORE_GRACE_MS - store.withoutReadyPodMs : 0;
   if (graceMs > 0 && graceMs < STORE_GRACE_MS) return graceMs;
-  return job?.state === "running" ? PROGRESS_MS : undefined;
+  return job?.state === "running" ? PROGRESS_MS - (now.getTime() % PROGRESS_MS) : undefined;
 }
