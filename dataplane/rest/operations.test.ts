@@ -7,7 +7,7 @@ import { type DataPlaneConfig, defaultSettings, type ProviderEntry } from "../co
 import { createInFlight } from "../http/inflight.ts";
 import type { Exchange } from "../http/table.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { driveKeys, type KeyDriver } from "./operations.ts";
+import { driveKeys, type KeyDriver, listOperations } from "./operations.ts";
 import type { Target } from "./target.ts";
 
 const { options, kmsKeyId } = localKey();
@@ -163,6 +163,25 @@ describe("driveKeys()", () => {
 });
 
 describe("what is in flight", () => {
+  test("is told in events for some minutes, and then has to be asked for again", async () => {
+    let nowMs = 0;
+    let events = 0;
+    const ended: unknown[] = [];
+    const answer = {
+      setHeader: () => undefined,
+      write() {
+        events += 1;
+        nowMs += 60_000;
+      },
+      end: (last?: string) => void ended.push(last),
+    } as unknown as ServerResponse;
+    const shutdown = new AbortController().signal;
+    const needs = { inFlight: createInFlight(), nowMs: () => nowMs, keyDriver: undefined, shutdown, eventEveryMs: 1 };
+    const head = { headers: { accept: "text/event-stream" } };
+    await listOperations(needs, callBy(credential(), "nobody"), { answer, head } as unknown as Exchange<Target>);
+    expect([events, ended]).toEqual([10, [undefined]]);
+  });
+
   test("shows the jobs of every bucket to who may rotate keys, and to nobody else but the bucket's own", () => {
     const inFlight = createInFlight();
     inFlight.enter({ ...callBy({ kind: "job", job: "rewrap" }, "nobody"), id: "job-1", bucket: "photos" });

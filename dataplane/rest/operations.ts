@@ -94,6 +94,9 @@ function wantsEvents({ head }: Exchange<Target>): boolean {
   return head.headers.accept?.includes("text/event-stream") === true;
 }
 
+/** A client that wants more asks again, with what is a credential then and under the configuration that holds then. */
+const STREAM_MS_MAX = 10 * 60_000;
+
 /** One event at once and then one per interval, until there is nothing to tell, the client goes or the server does. */
 async function sendEvents(
   needs: OperationsNeeds,
@@ -108,6 +111,10 @@ async function sendEvents(
     // A client that does not read gets the newest later, never a queue of old ones.
     if (!answer.writableNeedDrain) answer.write(`event: progress\ndata: ${JSON.stringify(seen)}\n\n`);
     await pause(needs.eventEveryMs, call.signal);
+    if (needs.nowMs() - call.startedMs >= STREAM_MS_MAX) {
+      answer.end();
+      return;
+    }
   }
   answer.end("event: end\ndata: {}\n\n");
 }
