@@ -181,6 +181,7 @@ function makeControllers(parts: Parts, config: Config, leadership: Leadership) {
       ...common,
       references: references.stores,
       podWatch: watches.pods,
+      secretWatch: watches.secrets,
       podsOf: (store) => podsOfStore(watches, store),
       types,
       again: (store) => queues.stores.add(store),

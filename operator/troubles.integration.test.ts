@@ -205,6 +205,32 @@ describe("a store with selfService", () => {
     );
   });
 
+  it("ends the credentials of an entry that goes, takes its Secret away, and tells of it", async () => {
+    const two = { ...selfService, access: [{ name: "admin" }, { name: "brief" }] };
+    await applyStore("own", {}, { selfService: two });
+    const keys = await world.secret("own-brief");
+    const url = `http://${world.node.addressOf("coffer-own-0")}:8080/api/v1/buckets/mine/objects/a`;
+    const headers = { authorization: `Bearer ${keys[ACCESS_KEYS.token]}` };
+    const status = async () => (await fetch(url, { headers })).status;
+    await eventually(status, (code) => code === 200, 45_000);
+    await applyStore("own", {}, { selfService });
+    await world.untilGone(RESOURCES.secrets, "own-brief", 45_000);
+    await eventually(status, (code) => code === 401, 45_000);
+    await eventually(
+      async () => await world.events("own"),
+      (reasons) => reasons.includes("CredentialsEnded"),
+      45_000,
+    );
+    expect(await world.find(RESOURCES.secrets, "own-admin")).toBeDefined();
+  });
+
+  it("takes the Secret of an entry away that gets another name", async () => {
+    const renamed = { ...selfService, access: [{ name: "admin", secretName: "elsewhere" }] };
+    await applyStore("own", {}, { selfService: renamed });
+    await world.until(RESOURCES.secrets, "elsewhere", () => true, 45_000);
+    await world.untilGone(RESOURCES.secrets, "own-admin", 45_000);
+  });
+
   it("holds its provider", async () => {
     await world.remove(RESOURCES.kmsProviders, "later");
     const provider = await world.until(RESOURCES.kmsProviders, "later", (one) => isTrue(one, "DeletionBlocked"));

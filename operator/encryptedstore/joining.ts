@@ -2,7 +2,7 @@
 
 import type { EncryptedStore } from "../../crds/encryptedstore.ts";
 import type { KmsProvider } from "../../crds/kmsprovider.ts";
-import { accessSecretName, REGION } from "../../crds/names.ts";
+import { accessSecretName, LABELS, REGION } from "../../crds/names.ts";
 import type { BucketEntry, DataPlaneConfig, ProviderEntry, SelfServiceEntry } from "../../dataplane/config/config.ts";
 import type { Access } from "../access.ts";
 import type { AccessSurroundings } from "../accesssecret.ts";
@@ -22,6 +22,8 @@ import {
 } from "../compile/compile.ts";
 import { itemOf } from "../controller.ts";
 import type { Compiled } from "../entries.ts";
+import type { SecretObject } from "../kube/resources.ts";
+import { isControlledBy } from "../manifest.ts";
 import type { Materials } from "../materials.ts";
 import { isApplied, type PodFacts } from "../rollout.ts";
 import { entryOf } from "../storefacts.ts";
@@ -157,4 +159,25 @@ export async function findSelfService(
 export function selfServiceSecretName(store: EncryptedStore, entry: string): string {
   const wanted = store.spec.selfService?.access.find(({ name }) => name === entry);
   return accessSecretName(store.metadata.name, wanted ?? { name: entry });
+}
+
+export function selfServiceSecretNames(store: EncryptedStore): string[] {
+  return (store.spec.selfService?.access ?? []).map(({ name }) => selfServiceSecretName(store, name));
+}
+
+/** Of the Secrets of the namespace, those of entries that have gone, which go along. */
+export function leftSecrets(store: EncryptedStore, secrets: readonly SecretObject[]): string[] {
+  if (store.spec.selfService === undefined) return [];
+  const wanted = new Set(selfServiceSecretNames(store));
+  const ours = secrets.filter(
+    (secret) => isControlledBy(secret, store) && secret.metadata.labels?.[LABELS.component] === "access",
+  );
+  return ours.map(({ metadata }) => metadata.name).filter((name) => !wanted.has(name));
+}
+
+/** Entries that the configuration still has, and the spec has not. */
+export function endedEntries(store: EncryptedStore, config: DataPlaneConfig | undefined): string[] {
+  const wanted = new Set(store.spec.selfService?.access.map(({ name }) => name));
+  const entries = new Set(config?.selfService?.credentials.map(({ entry }) => entry));
+  return [...entries].filter((entry) => !wanted.has(entry));
 }

@@ -152,3 +152,20 @@ test("tells of credentials that are replaced, once the configuration can do with
   expect(notices({ selfService: {}, credentials: { ...credentials, replaced: [] } })).toEqual([]);
   expect(notices({ selfService: { finding: "ProviderNotReady", message: "no key" } })).not.toContainEqual(told[0]);
 });
+
+test("tells of credentials whose entry has gone", () => {
+  const cluster = {
+    resources: { type: "ResourcesApplied", status: "True", reason: "ObjectsApplied", message: "" },
+    volume: undefined,
+    resize: undefined,
+    configuration: undefined,
+    ended: ["brief"],
+    isUnderWay: false,
+    selector: "app=x",
+  } as const;
+  const { status } = plan(store());
+  const { events } = plan(store({}, status), { selfService: {}, cluster });
+  const message = "selfService entry brief has gone: its credentials end";
+  expect(events).toEqual([{ type: "Normal", reason: "CredentialsEnded", message }]);
+  expect(plan(store({}, status), { selfService: {}, cluster: { ...cluster, ended: [] } }).events).toEqual([]);
+});

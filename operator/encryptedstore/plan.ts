@@ -49,6 +49,8 @@ export interface ObservedObjects {
   readonly resize: Verdict | undefined;
   /** Why the configuration cannot be given to the pods; undefined: it can. */
   readonly configuration: Verdict | undefined;
+  /** Entries of selfService whose credentials go with the configuration that is given to the pods now. */
+  readonly ended: readonly string[];
   /** Objects are being made or changed. */
   readonly isUnderWay: boolean;
   /** Of the pods, for autoscalers. */
@@ -85,11 +87,15 @@ export function planStore(observed: ObservedStore, now: Date): StorePlan {
 /** They end with the configuration that this pass gives to the pods: where it gives none, they have not ended. */
 function credentialNotices({ credentials, selfService, cluster }: ObservedStore): Notice[] {
   if (selfService === undefined || isFinding(selfService) || cluster?.configuration !== undefined) return [];
-  return credentials.replaced.map((entry) => ({
-    type: "Normal",
-    reason: "CredentialsRotated",
-    message: `new credentials for selfService entry ${entry}: its Secret was gone, so the old ones have ended`,
-  }));
+  const replaced = credentials.replaced.map((entry): Notice => {
+    const message = `new credentials for selfService entry ${entry}: its Secret was gone, so the old ones have ended`;
+    return { type: "Normal", reason: "CredentialsRotated", message };
+  });
+  const ended = (cluster?.ended ?? []).map((entry): Notice => {
+    const message = `selfService entry ${entry} has gone: its credentials end`;
+    return { type: "Normal", reason: "CredentialsEnded", message };
+  });
+  return [...replaced, ...ended];
 }
 
 function againAfter({ credentials, isStarting }: ObservedStore): number | undefined {

@@ -21,13 +21,21 @@ import { isKubeError } from "../kube/failure.ts";
 import { setFinalizers } from "../kube/finalizers.ts";
 import type { OwnedObjects } from "../kube/ownedobjects.ts";
 import type { References } from "../kube/references.ts";
-import { type PodObject, RESOURCES, type VolumeClaimObject } from "../kube/resources.ts";
+import { type PodObject, RESOURCES, type SecretObject, type VolumeClaimObject } from "../kube/resources.ts";
 import type { ScopedWatch } from "../kube/scopedwatch.ts";
 import { writeStatus } from "../kube/status.ts";
 import type { Materials } from "../materials.ts";
 import { isTooLarge, type StoredConfig } from "../storeconfigs.ts";
 import { factsOfStore, type StoreFacts, type StoreFactsNeeds } from "../storefacts.ts";
-import { findSelfService, joinConfig, type SelfServiceFound, selfServiceSecretName } from "./joining.ts";
+import {
+  endedEntries,
+  findSelfService,
+  joinConfig,
+  leftSecrets,
+  type SelfServiceFound,
+  selfServiceSecretName,
+  selfServiceSecretNames,
+} from "./joining.ts";
 import { podSelector, type StoreSurroundings, storeObjects, storeUrls } from "./manifests.ts";
 import {
   applyObjects,
@@ -47,6 +55,7 @@ export interface StoreNeeds extends StoreFactsNeeds {
   readonly providers: ScopedWatch<KmsProvider>;
   readonly buckets: ScopedWatch<EncryptedBucket>;
   readonly podWatch: ScopedWatch<PodObject>;
+  readonly secretWatch: ScopedWatch<SecretObject>;
   readonly types: StoreObjectTypes;
   readonly owned: OwnedObjects;
   readonly materials: Materials;
@@ -75,6 +84,8 @@ interface Observed {
   readonly objects: LookedAt;
   readonly stored: StoredConfig;
   readonly config: DataPlaneConfig | undefined;
+  /** Secrets of selfService entries that have gone. */
+  readonly left: readonly string[];
   /** Pods that have not been told of the configuration. */
   readonly untold: readonly PodObject[];
   /** The configuration was lost, and not all that was in it has been compiled again: pods keep what they have. */
@@ -83,7 +94,7 @@ interface Observed {
 
 type Action =
   | { readonly kind: "finalizers"; readonly store: EncryptedStore; readonly users: readonly string[] }
-  | { readonly kind: "writeConfig" | "applyObjects" | "tellPods"; readonly observed: Observed }
+  | { readonly kind: "writeConfig" | "applyObjects" | "tellPods" | "removeSecrets"; readonly observed: Observed }
   | { readonly kind: "planned"; readonly observed: Observed; readonly action: StoreAction };
 
 export function createStoreController(needs: StoreNeeds): Controller<EncryptedStore, Seen, Action> {
@@ -141,6 +152,7 @@ async function observe(
     objects,
     stored,
     config,
+    left: leftSecrets(store, needs.secretWatch.inNamespace(store.metadata.namespace ?? "")),
     untold: needs.podsOf(item).filter((pod) => isUntold(pod, pods, stored)),
     isPremature: isPremature(needs, stored, facts, buckets),
     planned: {
@@ -159,6 +171,7 @@ async function observe(
         volume: volumeVerdict(claim),
         resize: resizeVerdict(claim) ?? (objects.due.length > 0 ? refused?.volume : undefined),
         configuration: await sizeVerdict(stored, config),
+        ended: endedEntries(store, stored.kind === "ours" ? stored.config : undefined),
         isUnderWay: !isTaken && refused === undefined && objects.due.length > 0,
         selector: podSelector(store.metadata.name),
       },
@@ -203,7 +216,7 @@ function plan(observed: Seen, now: Date): Plan<Action, EncryptedStoreStatus> {
     const actions: Action[] = isHeld ? [{ kind: "finalizers", store, users: [] }] : [];
     return { actions, status: store.status, events: [], againAfterMs: undefined };
   }
-  const { store, users, objects, stored, config, untold, isPremature } = observed;
+  const { store, users, objects, stored, config, left, untold, isPremature } = observed;
   const planned = planStore(observed.planned, now);
   const generation = store.metadata.generation ?? 0;
   const conditions = withDeletionBlocked(store, planned.status.conditions ?? [], users, generation, now);
@@ -218,6 +231,7 @@ function plan(observed: Seen, now: Date): Plan<Action, EncryptedStoreStatus> {
   if (!isLeftAlone && stored.kind === "ours" && objects.due.length + objects.unwanted.length > 0) {
     actions.push({ kind: "applyObjects", observed });
   }
+  if (!isLeftAlone && left.length > 0) actions.push({ kind: "removeSecrets", observed });
   if (untold.length > 0) actions.push({ kind: "tellPods", observed });
   return {
     actions: [...actions, ...planned.actions.map((action) => ({ kind: "planned" as const, observed, action }))],
@@ -249,6 +263,9 @@ async function act(
     }
     case "applyObjects":
       return await keepObjects(needs, observed, refusals, signal);
+    case "removeSecrets":
+      for (const name of observed.left) await needs.access.remove(store, name, signal);
+      return;
     case "tellPods":
       if (config !== undefined) await tellPods(needs, observed.untold, config, signal);
       return;
@@ -339,8 +356,7 @@ function usersOf(buckets: readonly EncryptedBucket[]): string[] {
 /** So that a change of one of them is noticed. */
 function rememberSecrets({ references }: StoreNeeds, store: EncryptedStore): void {
   const { namespace = "" } = store.metadata;
-  const access = (store.spec.selfService?.access ?? []).map(({ name }) => selfServiceSecretName(store, name));
-  const names = [storeConfigName(store.metadata.name), ...access];
+  const names = [storeConfigName(store.metadata.name), ...selfServiceSecretNames(store)];
   references.set(
     itemOf(store.metadata),
     names.map((name) => `Secret/${namespace}/${name}`),
