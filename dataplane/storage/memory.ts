@@ -215,7 +215,11 @@ class MemoryStorage implements Storage {
   }
 
   draft(ref: ObjectRef, source: EnvelopeSource, signal: AbortSignal): Draft<Entry> {
+    const begunIn = this.#buckets.get(ref.bucket);
     return new MemoryDraft(signal, (pieces, expect) => {
+      if (begunIn !== this.#bucket(ref.bucket)) {
+        throw new StorageError("no-bucket", `Bucket "${ref.bucket}" was removed meanwhile`);
+      }
       const { envelope, tail } = source.whole();
       return this.#store(ref, { pieces, tail: Uint8Array.from(tail ?? []) }, envelope, expect);
     });

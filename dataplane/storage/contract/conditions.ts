@@ -117,6 +117,28 @@ export function conditionsContract(open: OpenEmpty): void {
     expect(await storage.uploadState(upload("u"), SIGNAL)).toBeUndefined();
   });
 
+  it.each([10, MIB])("a body of %i bytes ends in no later bucket of the same name", async (length) => {
+    const draft = storage.draft(ref("a"), sourceOf("e"), SIGNAL);
+    await draft.write([bytesOf("a", length)]);
+    await storage.removeBucket(BUCKET, SIGNAL);
+    await storage.createBucket(BUCKET, SIGNAL);
+    await expect(draft.commit()).rejects.toMatchObject(rejection("no-bucket"));
+    await draft.discard();
+    expect(await storage.find(ref("a"), SIGNAL)).toBeUndefined();
+    await put(storage, "a", bytesOf("b", length));
+    expect((await get(storage, "a"))?.bytes.equals(bytesOf("b", length))).toBe(true);
+    expect(await storage.check(SIGNAL)).toEqual([]);
+  });
+
+  it("a refused removal of a bucket is none to a body that is on its way", async () => {
+    await put(storage, "a", bytesOf("a", 1));
+    const draft = storage.draft(ref("b"), sourceOf("e"), SIGNAL);
+    await draft.write([bytesOf("b", 10)]);
+    await expect(storage.removeBucket(BUCKET, SIGNAL)).rejects.toMatchObject(rejection("not-empty"));
+    await draft.commit();
+    expect((await get(storage, "b"))?.bytes.equals(bytesOf("b", 10))).toBe(true);
+  });
+
   it("of a removal of the bucket and a write into it one wins", async () => {
     const outcomes = await Promise.allSettled([
       storage.removeBucket(BUCKET, SIGNAL),

@@ -32,6 +32,7 @@ import { createDisk, type Disk, openFilesMax } from "./disk.ts";
 import { Doomed, FilePool, type Report } from "./doomed.ts";
 import { assertEnvelope, type DraftTools, FileDraft, type Keep } from "./draft.ts";
 import { Links } from "./links.ts";
+import { BucketLives } from "./lives.ts";
 import { holdLock, type Lock } from "./lock.ts";
 import type { Made } from "./operations.ts";
 import { WriterQueue } from "./queue.ts";
@@ -86,6 +87,7 @@ class FilesystemStorage implements Storage {
   readonly #links: Links;
   readonly #tools: DraftTools;
   readonly #expiry: NodeJS.Timeout;
+  readonly #lives = new BucketLives();
 
   constructor(rooms: Rooms) {
     this.#rooms = rooms;
@@ -140,7 +142,7 @@ class FilesystemStorage implements Storage {
 
   async removeBucket(bucket: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    await this.#rooms.queue.run({ does: "removeBucket", bucket }, []);
+    await this.#lives.ending(bucket, this.#rooms.queue.run({ does: "removeBucket", bucket }, []));
   }
 
   async find(ref: ObjectRef, signal: AbortSignal): Promise<Entry | undefined> {
@@ -171,7 +173,9 @@ class FilesystemStorage implements Storage {
     signal.throwIfAborted();
     this.#tools.assertRoom();
     const { bucket, name } = ref;
+    const assertSameBucket = this.#lives.assertSame(bucket);
     const keep: Keep<Entry> = async (body, blobs, expect) => {
+      assertSameBucket();
       const made = await this.#rooms.queue.run({ does: "put", bucket, name, expect, body }, blobs);
       return this.#entry(ref, made, blobs[0]?.[0] ?? new Uint8Array());
     };
