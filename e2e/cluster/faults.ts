@@ -87,6 +87,8 @@ export async function startFaultProxy(access: ApiServerAccess): Promise<FaultPro
       return;
     }
     answer.writeHead(back.statusCode ?? 500, back.headers);
+    // As the API server: that a watch has begun is told before its first event.
+    answer.flushHeaders();
     if (one.isWatch) open.add(answer);
     answer.once("close", () => open.delete(answer));
     await copy(back, answer, fault?.kind === "break" ? fault.afterLines : Number.POSITIVE_INFINITY);

@@ -16,8 +16,8 @@ export interface Question {
   readonly body?: unknown;
 }
 
-/** Of one question with its answer, and until that of a watch begins. */
-export const ANSWER_MS = 15_000;
+/** Of one question with its answer. */
+const ANSWER_MS = 15_000;
 const BODY_CHARACTERS_MAX = 64 * 1024 * 1024;
 export const JSON_TYPE = "application/json";
 

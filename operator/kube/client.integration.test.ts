@@ -191,9 +191,27 @@ describe("what is not well", () => {
       () => proxy.seen,
       (seen) => seen.some(({ isWatch }) => isWatch),
     );
-    await clock.pass(15_000);
+    await clock.pass(30_000);
     expect((await watched).code).toBe("unreachable");
     await silent.close();
+  });
+
+  it("a watch begins at once, though nothing happens", async () => {
+    const { kube, proxy } = world;
+    const scope = { namespace: `${world.namespace}-empty` };
+    const { resourceVersion } = await kube.page(CONFIG_MAPS_WHOLE, scope, { limit: 1, after: undefined }, never);
+    const ending = new AbortController();
+    const before = proxy.watches();
+    const events = kube.watch(CONFIG_MAPS_WHOLE, scope, { ...FROM, resourceVersion }, ending.signal);
+    const ended = expect(events[Symbol.asyncIterator]().next()).rejects.toThrow("enough");
+    // Sooner than any word of how far the stream has come.
+    await eventually(
+      () => proxy.watches(),
+      (watches) => watches > before,
+      25_000,
+    );
+    ending.abort(new Error("enough"));
+    await ended;
   });
 
   it("a watch that has begun may be silent for longer", async () => {

@@ -3,7 +3,7 @@
 
 import { FIELD_MANAGER } from "../../crds/names.ts";
 import { type Clock, createDeadline } from "../clock.ts";
-import { ANSWER_MS, type Asker, brokenOff, createAsker, JSON_TYPE, type Question } from "./asking.ts";
+import { type Asker, brokenOff, createAsker, JSON_TYPE, type Question } from "./asking.ts";
 import type { Connection } from "./connection.ts";
 import { isKubeError, KubeError } from "./failure.ts";
 import {
@@ -106,6 +106,8 @@ export interface Kube {
   isEnding(namespace: string, signal: AbortSignal): Promise<boolean>;
 }
 
+/** How long a watch may take to begin. */
+const BEGIN_MS = 30_000;
 const METADATA_ALONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
@@ -214,8 +216,8 @@ async function* readWatch<Shape extends KubeObject>(
     accept: type.listed === "metadata" ? METADATA_ALONE : JSON_TYPE,
   };
   const silence = createDeadline(from.silenceMs, clock, signal);
-  // It begins at once, though nothing happens: one that does not has been lost on the way.
-  silence.extend(ANSWER_MS);
+  // The API server answers at once, though nothing happens: an answer that does not begin has been lost on the way.
+  silence.extend(BEGIN_MS);
   try {
     const answer = await open(question, silence.signal);
     silence.extend();
