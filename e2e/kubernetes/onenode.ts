@@ -3,7 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { askApiServer, mustAsk } from "../cluster/apiserver.ts";
 import { prepareKubernetes } from "../cluster/binaries.ts";
@@ -257,7 +257,10 @@ async function makeVolumes(access: ApiServerAccess, folder: string): Promise<str
 }
 
 async function write(written: Written): Promise<void> {
-  await writeFile(join(written.folder, "cluster.json"), JSON.stringify(written), { mode: 0o600 });
+  const path = join(written.folder, "cluster.json");
+  // Whole or not at all: another run may look for what was left behind.
+  await writeFile(`${path}.new`, JSON.stringify(written), { mode: 0o600 });
+  await rename(`${path}.new`, path);
 }
 
 async function readWritten(folder: string): Promise<Written | undefined> {
