@@ -12,7 +12,7 @@ export default defineConfig({
     exclude: ["node_modules/**"],
     globalSetup: "e2e/cluster/setup.ts",
     pool: "forks",
-    maxWorkers: 3,
+    maxWorkers: 4,
     // More than any wait in a test: whatever is waited for in vain says so itself.
     testTimeout: 180_000,
     hookTimeout: 180_000,
