@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError, configHash, type DataPlaneConfig, defaultSettings, parseConfig } from "./config.ts";
+import { EXAMPLE_RING } from "./contract/entries.ts";
 
 function valid(): DataPlaneConfig {
   const mark = { revision: 5, resource: "EncryptedBucket photos", madeFrom: ["1"] };
@@ -13,18 +14,6 @@ function valid(): DataPlaneConfig {
     allowCustomerKeys: false,
     allowPlaintext: false,
   };
-  const ring = {
-    format: "coffer-ring-1" as const,
-    id: "01".repeat(16),
-    keys: [
-      {
-        version: 1,
-        key: Buffer.alloc(32, 7).toString("base64"),
-        created: "2026-01-01T00:00:00Z",
-        state: "enabled" as const,
-      },
-    ],
-  };
   return {
     format: 1,
     revision: 5,
@@ -36,8 +25,8 @@ function valid(): DataPlaneConfig {
       {
         ...mark,
         name: "local",
-        options: { type: "Local", ring },
-        kmsKeyId: "01".repeat(16),
+        options: { type: "Local", ring: structuredClone(EXAMPLE_RING) },
+        kmsKeyId: EXAMPLE_RING.id,
         timeoutMs: 5000,
         cache: { ttlMs: 300_000, maxEntries: 1000, negativeTtlMs: 10_000 },
       },

@@ -1,22 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { type DataPlaneConfig, parseConfig } from "./config.ts";
+import { EXAMPLE_RING } from "./contract/entries.ts";
 import { gather } from "./gather.ts";
 import { readWish } from "./standalone.ts";
 import { credentialName, type Material, standaloneConfig, tokenOf } from "./standalone-config.ts";
 
-const RING = {
-  format: "coffer-ring-1" as const,
-  id: "01".repeat(16),
-  keys: [
-    {
-      version: 1,
-      key: Buffer.alloc(32, 7).toString("base64"),
-      created: "2026-01-01T00:00:00Z",
-      state: "enabled" as const,
-    },
-  ],
-};
-const LOCAL = { type: "Local" as const, ring: RING };
+const LOCAL = { type: "Local" as const, ring: EXAMPLE_RING };
 const ADMIN = { accessKeyId: "CFADMIN", secret: "admin-secret" };
 const VAULT = { COFFER_KMS_ENDPOINT: "https://vault.test", COFFER_KMS_TOKEN: "s.token" };
 const TEXT = `
@@ -57,7 +46,7 @@ describe("standaloneConfig()", () => {
     expect(config).toMatchObject({
       revision: 1000,
       ruledBy: "nobody",
-      providers: [{ name: "local", kmsKeyId: RING.id, resource: "coffer.yaml" }],
+      providers: [{ name: "local", kmsKeyId: EXAMPLE_RING.id, resource: "coffer.yaml" }],
       buckets: [
         { name: "photos", state: "serve", keys: [{ provider: "local", minEpoch: 1 }], rewrapWish: "local/0/1" },
         { name: "music", chunkBytes: 16_384, context: { team: "a" }, credentials: [] },

@@ -2,7 +2,7 @@
 import { type BucketEntry, type DataPlaneConfig, defaultSettings, type ProviderEntry } from "../config.ts";
 
 /** Of a Local provider; its one key is no secret. */
-const EXAMPLE_RING = {
+export const EXAMPLE_RING = {
   format: "coffer-ring-1" as const,
   id: "01".repeat(16),
   keys: [
