@@ -170,8 +170,8 @@ export interface Storage {
   /** What `whole().tail` or `tail()` gave with the body; empty if there was none. "changed" as in read. */
   tail(entry: Entry, signal: AbortSignal): Promise<Uint8Array>;
   /** Begins a body of unknown length. It ends in this very bucket, not in a later one of the same name ("no-bucket"),
-   *  since the envelope is sealed under a key of this one. Touches no disk and no network while the body is small enough to be stored in
-   *  one step. Throws at once ("full", "broken") when no body would be taken, so that a caller can refuse it unread. */
+   *  since the envelope is sealed under a key of this one. Touches no disk and no network while the body is small
+   *  enough to be stored in one step. Throws at once ("full", "broken") when no body would be taken, so that a caller can refuse it unread. */
   draft(ref: ObjectRef, source: EnvelopeSource, signal: AbortSignal): Draft<Entry>;
   /** The same body and tail, not copied, under another envelope; "changed" if `from` is gone; "unsupported": the
    *  caller streams. */

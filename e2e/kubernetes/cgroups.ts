@@ -57,5 +57,6 @@ async function removeFolders(path: string): Promise<void> {
   for (const below of await readdir(path, { withFileTypes: true })) {
     if (below.isDirectory()) await removeFolders(join(path, below.name));
   }
+  // One that still has processes stays: who waits for it sees that, and tries again.
   await rmdir(path).catch(() => undefined);
 }
