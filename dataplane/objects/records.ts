@@ -102,10 +102,7 @@ export function openObject(
   bucket: BucketEntry,
   entry: Entry,
 ): OpenedObject | Promise<OpenedObject> {
-  const envelope = envelopeOf(entry);
-  const bucketKey = room.keys.byId(call, bucket, bucketKeyIdOf(envelope));
-  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(key, entry, envelope, room.opened));
-  return openUnder(bucketKey, entry, envelope, room.opened);
+  return openEntry(room, call, bucket, entry, undefined, room.opened);
 }
 
 /**
@@ -119,11 +116,22 @@ export function openListed(
   entry: Entry,
   before: BucketKey | undefined,
 ): OpenedObject | Promise<OpenedObject> {
+  return openEntry(room, call, bucket, entry, before, undefined);
+}
+
+function openEntry(
+  room: Room,
+  call: Call,
+  bucket: BucketEntry,
+  entry: Entry,
+  before: BucketKey | undefined,
+  memory: OpenedMemory | undefined,
+): OpenedObject | Promise<OpenedObject> {
   const envelope = envelopeOf(entry);
   const id = bucketKeyIdOf(envelope);
   const bucketKey = before !== undefined && sameBytes(before.id, id) ? before : room.keys.byId(call, bucket, id);
-  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(key, entry, envelope, undefined));
-  return openUnder(bucketKey, entry, envelope, undefined);
+  if (bucketKey instanceof Promise) return bucketKey.then((key) => openUnder(key, entry, envelope, memory));
+  return openUnder(bucketKey, entry, envelope, memory);
 }
 
 function openUnder(
