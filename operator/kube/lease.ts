@@ -160,20 +160,34 @@ class Holder {
 
   /** Ours no longer, so that another need not wait. */
   async release(): Promise<void> {
-    const { kube, identity, clock, report } = this.#needs;
-    const object = this.#seen?.object;
-    if (object?.spec.holderIdentity !== identity) return;
+    const { clock, report } = this.#needs;
     const deadline = createDeadline(RELEASE_MS, clock, new AbortController().signal);
     try {
-      const free = { ...object, spec: { ...object.spec, holderIdentity: "", leaseDurationSeconds: 1 } };
-      this.#see(await kube.replace(RESOURCES.leases, free, deadline.signal), clock.monotonicMs());
-      report({ kind: "released" });
+      if (await this.#tryRelease(deadline.signal)) report({ kind: "released" });
     } catch (error) {
       // It runs out by itself.
       report({ kind: "failed", error });
     } finally {
       deadline.clear();
     }
+  }
+
+  /** false: it is another's. A renewal that was cut off, or whose answer was lost, may have been written all the same:
+   *  what stands there then is read, and is ours to give back too. */
+  async #tryRelease(signal: AbortSignal): Promise<boolean> {
+    const { kube, lease, identity, clock } = this.#needs;
+    let object = this.#seen?.object;
+    while (object?.spec.holderIdentity === identity) {
+      try {
+        const free = { ...object, spec: { ...object.spec, holderIdentity: "", leaseDurationSeconds: 1 } };
+        this.#see(await kube.replace(RESOURCES.leases, free, signal), clock.monotonicMs());
+        return true;
+      } catch (error) {
+        if (!isKubeError(error, "conflict")) throw error;
+      }
+      object = await kube.read(RESOURCES.leases, lease, signal);
+    }
+    return false;
   }
 
   async #tryAcquire(signal: AbortSignal): Promise<number | undefined> {
