@@ -184,7 +184,7 @@ describe("a store's objects", () => {
   });
 
   it("say when no pod is ready, and when one is again", async () => {
-    world.node.pause(true);
+    await world.node.pause(true);
     await world.node.kill("coffer-default-0");
     const store = await world.until(
       RESOURCES.encryptedStores,
@@ -193,7 +193,7 @@ describe("a store's objects", () => {
       UNREADY_MS,
     );
     expect(store.status.readyReplicas).toBe(0);
-    world.node.pause(false);
+    await world.node.pause(false);
     await world.until(RESOURCES.encryptedStores, "default", (one) => isTrue(one, "Available"));
   }, 240_000);
 

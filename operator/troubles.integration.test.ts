@@ -50,14 +50,14 @@ async function say(claim: string, status: object): Promise<void> {
 
 describe("a volume", () => {
   it("that waits for somebody who provides it is told, with where to look", async () => {
-    world.node.pause(true);
+    await world.node.pause(true);
     await applyStore("pending", {});
     const store = await until("pending", "BackendReachable", "VolumePending");
     expect(conditionIn(store, "BackendReachable")?.message).toMatch(
       /"coffer-pending" waits for a volume, and the cluster has no default StorageClass/,
     );
     expect(conditionIn(store, "Ready")).toMatchObject({ status: "False", reason: "VolumePending" });
-    world.node.pause(false);
+    await world.node.pause(false);
     await world.untilReady(RESOURCES.encryptedStores, "pending", WITHIN_MS);
   });
 

@@ -18,8 +18,8 @@ export interface TestNode {
   addressOf(pod: string): string | undefined;
   /** kill -9 of a pod's process; it is started again, as a container is. */
   kill(pod: string): Promise<void>;
-  /** No pod is started or refreshed until it goes on. */
-  pause(isPaused: boolean): void;
+  /** Once it resolves, no pod is started or refreshed until it goes on. */
+  pause(isPaused: boolean): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -147,7 +147,9 @@ export async function startTestNode(access: ApiServerAccess, namespace: string):
   }
 
   async function patch(path: string, body: unknown): Promise<void> {
-    await askApiServer(access, "PATCH", path, body, { "content-type": "application/merge-patch+json" });
+    const merge = { "content-type": "application/merge-patch+json" };
+    const { status, body: answer } = await askApiServer(access, "PATCH", path, body, merge);
+    if (status > 299) throw new Error(`PATCH ${path}: ${status} ${String(answer["message"])}`);
   }
 
   async function end(pod: RunningPod): Promise<void> {
@@ -167,9 +169,11 @@ export async function startTestNode(access: ApiServerAccess, namespace: string):
     told = failed;
   }
 
+  let turning: Promise<void> | undefined;
   const running = (async () => {
     while (!stopping.signal.aborted) {
-      if (!isPaused) await tryTurn();
+      turning = isPaused ? undefined : tryTurn();
+      await turning;
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     }
   })();
@@ -180,8 +184,10 @@ export async function startTestNode(access: ApiServerAccess, namespace: string):
       const pod = pods.get(name);
       if (pod !== undefined) await stop(pod);
     },
-    pause(wanted) {
+    async pause(wanted) {
       isPaused = wanted;
+      // The turn under way knows nothing of it, and would start again what is killed now.
+      await turning;
     },
     async close() {
       stopping.abort();
