@@ -37,6 +37,8 @@ export async function askApiServer(
     ca: caPem,
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json", ...headers },
   });
+  // What breaks behind the head of the answer is told by its body.
+  asked.on("error", () => undefined);
   asked.end(body === undefined ? undefined : JSON.stringify(body));
   const [answer] = (await once(asked, "response")) as [IncomingMessage];
   answer.setEncoding("utf8");

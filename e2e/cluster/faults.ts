@@ -46,11 +46,13 @@ export interface FaultProxy {
   close(): Promise<void>;
 }
 
+const IDLE_MS = 10_000;
 /** Headers of a question that the API server is told. */
 const HANDED_ON = ["accept", "authorization", "content-length", "content-type", "user-agent"];
 
 export async function startFaultProxy(access: ApiServerAccess): Promise<FaultProxy> {
-  const agent = new Agent({ keepAlive: true, ca: access.caPem });
+  // A connection that nobody uses is given up here, long before the API server does.
+  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS, ca: access.caPem });
   const seen: SeenRequest[] = [];
   const violations: SeenRequest[] = [];
   const rules = new Set<Rule>();
@@ -74,10 +76,14 @@ export async function startFaultProxy(access: ApiServerAccess): Promise<FaultPro
       return;
     }
     if (fault?.kind === "delay") await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
+    // Whoever asked has given up.
+    if (answer.destroyed) return;
     const given = Object.entries(asked.headers).filter(([name]) => HANDED_ON.includes(name));
     const headers = Object.fromEntries(given);
     const forwarded = request(`${access.url}${asked.url}`, { method: asked.method, agent, headers } as object);
     answer.once("close", () => forwarded.destroy());
+    // What breaks behind the head of the answer is told by its body.
+    forwarded.on("error", () => undefined);
     asked.pipe(forwarded);
     const [back] = (await once(forwarded, "response")) as [IncomingMessage];
     if (fault?.kind === "lose") {
@@ -122,6 +128,8 @@ export async function startFaultProxy(access: ApiServerAccess): Promise<FaultPro
     cutWatches() {
       const count = open.size;
       for (const answer of open) answer.destroy();
+      // None is counted as open until one is.
+      open.clear();
       return count;
     },
     async close() {
