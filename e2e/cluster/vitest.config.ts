@@ -14,7 +14,7 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 4,
     // More than any wait in a test: whatever is waited for in vain says so itself.
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
   },
 });
