@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Body, Call } from "../call.ts";
 import { Failure } from "../failure.ts";
@@ -11,13 +12,9 @@ const MIB = 1024 * 1024;
 /** On a machine that is busy, and before anything ends by itself. */
 const SOON_MS = 15_000;
 const HOST = "Host: test\r\n";
-const quick: ListenerLimits = {
-  ...listenerLimits,
-  headersMs: 300,
-  headersCheckMs: 50,
-  keepAliveMs: 300,
-  lingerMs: 300,
-};
+const quick: ListenerLimits = { ...listenerLimits, lingerMs: 500 };
+/** For tests that send no head in time: any other could be refused where this process stands still for a while. */
+const shortHeads: Partial<ListenerLimits> = { headersMs: 300, headersCheckMs: 50 };
 
 interface Target {
   readonly path: string;
@@ -362,19 +359,19 @@ const failWithRetry: Protocol<Target>["fail"] = (_head, answer, failure) => {
 
 describe("a head", () => {
   test("that never ends is refused after its time", async () => {
-    const { port } = await open(protocolOf({ "/hello": hello }));
+    const { port } = await open(protocolOf({ "/hello": hello }), shortHeads);
     const client = rawClient(port);
     client.send(`GET /hello HTTP/1.1\r\n${HOST}X: `);
     const drip = setInterval(() => client.send("a"), 40);
-    const begun = Date.now();
+    const begun = performance.now();
     const text = await client.closed();
     clearInterval(drip);
     expect(text).toMatch(/^HTTP\/1\.1 400 Refused[\s\S]*RequestTimeout/);
-    expect(Date.now() - begun).toBeLessThan(SOON_MS);
+    expect(performance.now() - begun).toBeLessThan(SOON_MS);
   });
 
   test("that never begins is refused after its time, and has its line", async () => {
-    const { port, ports } = await open(protocolOf({}));
+    const { port, ports } = await open(protocolOf({}), shortHeads);
     expect(await rawClient(port).closed()).toMatch(/RequestTimeout/);
     expect(ports.lines).toEqual([expect.objectContaining({ operation: "Unparsed", code: "RequestTimeout" })]);
   });
@@ -477,7 +474,7 @@ describe("a connection", () => {
   });
 
   test("is kept for the next request, and closed when none comes", async () => {
-    const { port } = await open(protocolOf({ "/count": count }), { keepAliveMs: 200 });
+    const { port } = await open(protocolOf({ "/count": count }), { keepAliveMs: 1000 });
     const client = rawClient(port);
     for (const bytes of ["abc", "abcd"]) {
       client.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: ${bytes.length}\r\n\r\n${bytes}`);
@@ -589,17 +586,17 @@ describe("a body", () => {
       let bytes = 0;
       for await (const block of body) {
         bytes += block.length;
-        await new Promise((resolve) => setTimeout(resolve, 700));
+        await new Promise((resolve) => setTimeout(resolve, 2500));
       }
       sendWhole(answer, 200, "text/plain", `read ${bytes}`);
     };
-    const { port } = await open(protocolOf({ "/count": count, "/slow": slow }), { paceMs: 150, paceBytes: 100 });
+    const { port } = await open(protocolOf({ "/count": count, "/slow": slow }), { paceMs: 700, paceBytes: 100 });
     const read = rawClient(port);
     read.send(`PUT /slow HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\nabc`);
     const paced = rawClient(port);
     paced.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 20000\r\n\r\n`);
     for (let sent = 0; sent < 10; sent += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 70));
+      await new Promise((resolve) => setTimeout(resolve, 250));
       paced.send("x".repeat(2000));
     }
     await Promise.all([paced.until("counted 20000"), read.until("read 3")]);
@@ -685,25 +682,25 @@ describe("an answer before the body has been read", () => {
     await text;
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(client.socket.destroyed).toBe(false);
-    const begun = Date.now();
+    const begun = performance.now();
     client.send(Buffer.alloc(2 * MIB));
     const drip = setInterval(() => client.send("x"), 20);
     await client.closed();
     clearInterval(drip);
-    expect(Date.now() - begun).toBeLessThan(SOON_MS);
+    expect(performance.now() - begun).toBeLessThan(SOON_MS);
   });
 
   test("ends the connection of a client that sends no more after its time", async () => {
     const { port } = await open(protocolOf({ "/hello": hello }), { lingerMs: 200 });
     const client = rawClient(port, true);
-    const begun = Date.now();
+    const begun = performance.now();
     client.send(`PUT /hello HTTP/1.1\r\n${HOST}Content-Length: 1000\r\n\r\nabc`);
     await client.until("hello");
     const drip = setInterval(() => client.send("x"), 20);
     await client.closed();
     clearInterval(drip);
-    expect(Date.now() - begun).toBeGreaterThanOrEqual(190);
-    expect(Date.now() - begun).toBeLessThan(SOON_MS);
+    expect(performance.now() - begun).toBeGreaterThanOrEqual(190);
+    expect(performance.now() - begun).toBeLessThan(SOON_MS);
   });
 
   test("by a handler that left the body half read keeps the answer", async () => {
@@ -803,17 +800,29 @@ describe("sendBlocks()", () => {
   });
 
   const IDLE_MS = 6000;
+  /** Less than a look may come too late. */
+  const STANDSTILL_MS = 400;
 
   test("that a client takes nothing more of is ended after the idle time, not after twice that", async () => {
     const { port, ports } = await open(protocolOf({ "/get": send(256 * MIB) }, IDLE_MS));
-    const client = rawClient(port);
-    client.socket.pause();
-    const begun = performance.now();
-    client.send(`GET /get HTTP/1.1\r\n${HOST}\r\n`);
-    await until(() => ports.lines.length === 1);
-    const tookMs = performance.now() - begun;
-    client.socket.destroy();
-    expect(tookMs).toBeGreaterThanOrEqual(IDLE_MS - 100);
+    const standstills = monitorEventLoopDelay();
+    let tookMs = 0;
+    let rounds = 0;
+    do {
+      standstills.reset();
+      standstills.enable();
+      rounds += 1;
+      const client = rawClient(port);
+      client.socket.pause();
+      const begun = performance.now();
+      client.send(`GET /get HTTP/1.1\r\n${HOST}\r\n`);
+      await until(() => ports.lines.length === rounds);
+      tookMs = performance.now() - begun;
+      client.socket.destroy();
+      standstills.disable();
+      expect(tookMs).toBeGreaterThanOrEqual(IDLE_MS - 100);
+      // Where this process stood still nobody can tell whether the client took something, and it gets its time anew.
+    } while (standstills.max / 1e6 > STANDSTILL_MS);
     expect(tookMs).toBeLessThan(1.9 * IDLE_MS);
   });
 
