@@ -10,7 +10,7 @@ export class CommitFaults {
   readonly #cells: Int32Array;
 
   /** The same seam seen from another thread, if given its memory. */
-  constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(8)) {
+  constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(12)) {
     this.shared = shared;
     this.#cells = new Int32Array(shared);
   }
@@ -21,8 +21,14 @@ export class CommitFaults {
     Atomics.store(this.#cells, 0, FAULTS.indexOf(fault));
   }
 
+  /** How many there have been. */
+  get commits(): number {
+    return Atomics.load(this.#cells, 2);
+  }
+
   /** Asked by the writer once a commit. */
   take(): CommitFault {
+    Atomics.add(this.#cells, 2, 1);
     const fault = FAULTS[Atomics.load(this.#cells, 0)] ?? "none";
     return fault === "none" || Atomics.sub(this.#cells, 1, 1) > 0 ? "none" : fault;
   }
