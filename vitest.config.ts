@@ -14,5 +14,7 @@ export default defineConfig({
     // More than any wait in a test: whatever is waited for in vain says so itself.
     testTimeout: 180_000,
     hookTimeout: 120_000,
+    // Left alone it gives up after a second, which a busy machine may take.
+    expect: { poll: { timeout: 60_000 } },
   },
 });

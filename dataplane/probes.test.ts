@@ -17,9 +17,7 @@ async function probed(kms: Kms | undefined) {
   const live = liveOf(kms === undefined ? new Map() : new Map([["p", kms]]), ["p"]);
   const probes = createProbes(live, () => 5);
   const running = probes.run(stopping.signal);
-  for (let tries = 0; tries < 200 && probes.resultOf("p") === undefined; tries += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
+  await until(() => probes.resultOf("p") !== undefined);
   stopping.abort();
   await running;
   return probes.resultOf("p");

@@ -164,11 +164,11 @@ test("looks again at once when something changes while it looks", async () => {
     stopping.signal,
   );
   const facts = pods.facts("team/default", stopping.signal);
-  await vi.waitUntil(() => answers.length === 1);
+  await vi.waitUntil(() => answers.length === 1, { timeout: 60_000 });
   pods.poke("team/default");
   answers[0]?.();
   await facts;
-  await vi.waitUntil(() => answers.length === 2);
+  await vi.waitUntil(() => answers.length === 2, { timeout: 60_000 });
   stopping.abort();
   answers[1]?.();
   await pods.ended();
