@@ -73,7 +73,7 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
   await buckets.recall(signal);
   const objects = createObjects({ storage, keys, audit, nowMs, shownByDefault: buckets.shownByDefault });
   const inFlight = createInFlight();
-  const kinds = [createRewrapJob(keys, objects, inFlight.some), createEmptyJob(storage, objects)];
+  const kinds = [createRewrapJob(keys, objects, inFlight.some), createEmptyJob(storage, objects, buckets)];
   const jobs = createJobs({ storage, live, kinds, log, nowMs, inFlight });
   const probes = createProbes(live, nowMs);
   const loading = createLoading({

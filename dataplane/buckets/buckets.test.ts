@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Principal } from "../access/access.ts";
 import type { AuditEvent } from "../audit/audit.ts";
 import type { Call } from "../call.ts";
@@ -91,6 +91,47 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
   }
   return "ok";
 }
+
+describe("a removal of a bucket that the configuration names", () => {
+  const photos = bucketEntry("photos");
+
+  it("begins no step once the bucket is to be served again", async () => {
+    await buckets.prepare([], forever);
+    expect(await buckets.removing("photos", async () => "ran")).toBe("ran");
+    await buckets.prepare([photos], forever);
+    expect(await buckets.removing("photos", async () => "ran")).toBeUndefined();
+    expect(await buckets.removing("music", async () => "ran")).toBe("ran");
+  });
+
+  it("takes nothing along of what the bucket gets when it is to be served again", async () => {
+    await buckets.prepare([], forever);
+    const gate = Promise.withResolvers<void>();
+    const step = buckets.removing("photos", async () => {
+      await gate.promise;
+      await storage.removeBucket("photos", forever);
+    });
+    let isPrepared = false;
+    const prepared = buckets.prepare([photos, bucketEntry("videos")], forever).then(() => {
+      isPrepared = true;
+    });
+    await vi.waitFor(async () => expect(await storage.document("bucket/videos", forever)).toBeDefined());
+    expect(isPrepared).toBe(false);
+    gate.resolve();
+    await Promise.all([step, prepared]);
+    const query = { prefix: "", delimiter: undefined, after: undefined, limit: 1 };
+    expect((await storage.list("photos", query, forever)).items).toEqual([]);
+  });
+
+  it("keeps no bucket from being served by a step that fails", async () => {
+    await buckets.prepare([], forever);
+    const gate = Promise.withResolvers<void>();
+    const step = buckets.removing("photos", () => gate.promise);
+    const prepared = buckets.prepare([photos], forever);
+    gate.reject(new Error("the disk is full"));
+    await expect(step).rejects.toThrow("the disk is full");
+    await prepared;
+  });
+});
 
 describe("prepare()", () => {
   it("makes each bucket and its document, and changes nothing when repeated", async () => {

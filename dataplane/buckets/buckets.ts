@@ -27,6 +27,9 @@ export interface BucketEncryption {
 export interface Buckets {
   /** Makes what the configuration names: repeatable; run for each new configuration before it is called ready. */
   prepare(buckets: readonly BucketEntry[], signal: AbortSignal): Promise<void>;
+  /** Runs a step of the removal of a bucket that the configuration names, unless it is to be served again by now: then
+   *  undefined. `prepare` of that bucket waits for the step's end. */
+  removing<Result>(bucket: string, step: () => Promise<Result>): Promise<Result | undefined>;
   /** Reads which buckets self-service made: once, before anything is served. */
   recall(signal: AbortSignal): Promise<void>;
   /** Needs a self-service credential. Throws BucketAlreadyOwnedByYou, BucketAlreadyExists, InvalidBucketName. */
@@ -62,6 +65,7 @@ export function createBuckets(needs: BucketsNeeds): Buckets {
   const audited = auditing(needs.audit);
   return {
     prepare: (buckets, signal) => catalogue.prepare(buckets, signal),
+    removing: (bucket, step) => catalogue.removing(bucket, step),
     recall: (signal) => catalogue.recall(signal),
     make: (call, bucket) =>
       audited(call, "CreateBucket", "write", bucket, async () => {

@@ -34,6 +34,10 @@ export class Catalogue {
   readonly #made: Map<string, MadeBucket>;
   readonly #onSettingsGone: (bucket: string) => void;
   readonly #serial = createSerial();
+  /** Steps of removals that are under way; none rejects. */
+  readonly #removing = new Set<{ readonly bucket: string; readonly ended: Promise<unknown> }>();
+  /** What was prepared last, or is being prepared. */
+  #served: ReadonlySet<string> = new Set();
 
   constructor(
     storage: Storage,
@@ -49,8 +53,23 @@ export class Catalogue {
 
   /** Makes what the configuration names: repeatable. */
   async prepare(buckets: readonly BucketEntry[], signal: AbortSignal): Promise<void> {
+    this.#served = new Set(buckets.map(({ name }) => name));
     for (let from = 0; from < buckets.length; from += AT_ONCE) {
       await Promise.all(buckets.slice(from, from + AT_ONCE).map((bucket) => this.#prepareOne(bucket, signal)));
+    }
+  }
+
+  /** A step of the removal of a bucket of the configuration. None begins once the bucket is to be served again, and what is
+   *  made then is made after its end: it takes nothing along. */
+  async removing<Result>(bucket: string, step: () => Promise<Result>): Promise<Result | undefined> {
+    if (this.#served.has(bucket)) return undefined;
+    const running = step();
+    const one = { bucket, ended: running.catch(() => undefined) };
+    this.#removing.add(one);
+    try {
+      return await running;
+    } finally {
+      this.#removing.delete(one);
     }
   }
 
@@ -104,6 +123,7 @@ export class Catalogue {
   }
 
   async #prepareOne({ name }: BucketEntry, signal: AbortSignal): Promise<void> {
+    await Promise.all([...this.#removing].filter(({ bucket }) => bucket === name).map(({ ended }) => ended));
     const claimed = await this.#claim(name, "configuration", signal);
     if (claimed === "self-service") await this.#serial(() => this.#takeOver(name, signal));
     await this.#storage.createBucket(name, signal);

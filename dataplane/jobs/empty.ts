@@ -1,4 +1,5 @@
 /** Removes a bucket whose configuration says so: if it is empty, or after everything in it has been removed. */
+import type { Buckets } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { failureOf } from "../failure.ts";
@@ -12,7 +13,14 @@ const DOCUMENTS_PER_PAGE = 100;
 
 const finished: JobStep = { cursor: undefined, counts: noCounts, keyVersions: [], blocked: undefined };
 
-export function createEmptyJob(storage: Storage, objects: ObjectStore): JobKind {
+/** It is to be served again: the next configuration is about to say so. */
+const servedAgain: JobStep = { ...finished, cursor: "more", waits: "ServedAgain" };
+
+export function createEmptyJob(
+  storage: Storage,
+  objects: ObjectStore,
+  { removing }: Pick<Buckets, "removing">,
+): JobKind {
   return {
     kind: "empty",
     wanted: (snapshot) =>
@@ -24,15 +32,19 @@ export function createEmptyJob(storage: Storage, objects: ObjectStore): JobKind 
       // It went with a newer configuration: then so did the wish.
       if (bucket === undefined) return finished;
       try {
-        if (bucket.state === "empty-and-remove" && (await removeSome(call, bucket, storage, objects))) {
-          return { ...finished, cursor: "more" };
-        }
-        return await removeBucket(bucket.name, storage, call.signal);
+        return (await removing(bucket.name, () => removalStep(call, bucket, storage, objects))) ?? servedAgain;
       } catch (error) {
         throw failureOf(error, `empty bucket "${bucket.name}"`);
       }
     },
   };
+}
+
+async function removalStep(call: Call, bucket: BucketEntry, storage: Storage, objects: ObjectStore): Promise<JobStep> {
+  if (bucket.state === "empty-and-remove" && (await removeSome(call, bucket, storage, objects))) {
+    return { ...finished, cursor: "more" };
+  }
+  return await removeBucket(bucket.name, storage, call.signal);
 }
 
 /** Whether there was something to remove. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Buckets } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { bucketEntry, storeConfig } from "../config/contract/entries.ts";
@@ -279,9 +280,12 @@ describe("createEmptyJob()", () => {
     } as unknown as ObjectStore;
   }
 
+  /** Whatever is to be removed may go. */
+  const going: Pick<Buckets, "removing"> = { removing: (_bucket, step) => step() };
+
   async function run(storage: Storage, state: BucketEntry["state"], settled: string) {
     const live = await liveWith([bucketEntry("photos", { state })]);
-    const engine = start(storage, live, [createEmptyJob(storage, removing(storage))]);
+    const engine = start(storage, live, [createEmptyJob(storage, removing(storage), going)]);
     await until(async () => (await engine.jobs.list(forever))[0]?.state === settled);
     await engine.stop();
     const [record] = await engine.jobs.list(forever);
@@ -308,6 +312,18 @@ describe("createEmptyJob()", () => {
     const storage = await filled(0);
     await run(storage, "remove-if-empty", "done");
     expect(await storage.document("bucket/photos", forever)).toBeUndefined();
+  });
+
+  it("removes nothing of a bucket that is about to be served again, and is not done either", async () => {
+    const storage = await filled(1);
+    const live = await liveWith([bucketEntry("photos", { state: "empty-and-remove" })]);
+    const served: Pick<Buckets, "removing"> = { removing: async () => undefined };
+    const engine = start(storage, live, [createEmptyJob(storage, removing(storage), served)]);
+    await until(async () => (await engine.jobs.list(forever))[0]?.reason === "ServedAgain");
+    await engine.stop();
+    expect((await engine.jobs.list(forever))[0]?.state).toBe("running");
+    expect(await storage.find({ bucket: "photos", name: "o0" }, forever)).toBeDefined();
+    expect(await storage.document("bucket/photos/key/00", forever)).toBeDefined();
   });
 
   it("ends well when a crash had removed the bucket already, but not its documents", async () => {

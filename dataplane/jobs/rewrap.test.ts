@@ -122,7 +122,7 @@ describe("wrapsDataKeys()", () => {
     const dataKey = new Uint8Array(32);
     const bodyId = new Uint8Array(16).fill(7);
     await world.keys.wrapDataKey(callOf(world), bucketEntry("photos"), dataKey, bodyId, {});
-    const removal = createEmptyJob(world.storage, world.objects);
+    const removal = createEmptyJob(world.storage, world.objects, { removing: (_bucket, step) => step() });
     await removal.step(call, { bucket: "photos", wish: "" }, undefined);
     await world.storage.createBucket("photos", call.signal);
     const again = bucketEntry("photos");
