@@ -3,7 +3,7 @@ import { CONTEXT, codeOf, PATIENT } from "../contract/subject.ts";
 import { type OpenedKeyAdmin, openVaultAdmin } from "../open.ts";
 import { startWorld, type World, wrap } from "./contract/clients.ts";
 import { INSTALL_TIMEOUT_MS, installOpenBao } from "./contract/installed.ts";
-import { makeVaultKey, type VaultKey } from "./contract/keys.ts";
+import { makeVaultKey, TIMEOUT_MS, type VaultKey } from "./contract/keys.ts";
 
 let world: World;
 const opened: OpenedKeyAdmin[] = [];
@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 afterAll(() => world.close());
 
-async function openAdmin(key: VaultKey, timeoutMs = 2_000): Promise<OpenedKeyAdmin> {
+async function openAdmin(key: VaultKey, timeoutMs = TIMEOUT_MS): Promise<OpenedKeyAdmin> {
   const admin = await openVaultAdmin(await key.options(key.operator), { timeoutMs });
   opened.push(admin);
   return admin;
@@ -55,7 +55,7 @@ describe("rotation", () => {
 
   test("of a paused server fails in time, and asked again makes at most the versions that were asked for", async () => {
     const { key, admin } = await makeKeyWithVersions(1);
-    const hasty = await openAdmin(key, 200);
+    const hasty = await openAdmin(key, 4_000);
     await hasty.describe(PATIENT);
     await world.bao.pause();
     try {
@@ -80,7 +80,7 @@ describe("rotation", () => {
 
   test("is not for a data plane: its policy lets it neither look nor rotate", async () => {
     const key = await makeVaultKey(world.bao);
-    const admin = await openVaultAdmin(await key.options(key.dataPlane), { timeoutMs: 2_000 });
+    const admin = await openVaultAdmin(await key.options(key.dataPlane), { timeoutMs: TIMEOUT_MS });
     opened.push(admin);
     expect(await codeOf(admin.describe(PATIENT))).toBe("denied");
     expect(await codeOf(admin.rotate("1", PATIENT))).toBe("denied");

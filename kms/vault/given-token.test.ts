@@ -24,24 +24,25 @@ async function openByToken(json: object = {}): Promise<{ kms: Kms; token: string
 
 describe.concurrent("a token that was given", () => {
   test("is prolonged before it ends, without being asked for anything", async () => {
-    const { kms } = await openByToken({ ttl: "5s" });
+    // Each time a third of it is left.
+    const { kms } = await openByToken({ ttl: "12s" });
     await wrap(kms);
-    await sleep(11_000);
+    await sleep(21_000);
     await expect(wrap(kms)).resolves.toBeDefined();
   });
 
   test("that may not be prolonged any more fails by its credentials once it has ended", async () => {
-    const { kms } = await openByToken({ ttl: "5s", explicit_max_ttl: "8s" });
+    const { kms } = await openByToken({ ttl: "10s", explicit_max_ttl: "13s" });
     await wrap(kms);
-    await sleep(9_500);
+    await sleep(15_000);
     expect(await codeOf(wrap(kms))).toBe("credentials");
   });
 
   test("that may not look itself up works for as long as it lives", async () => {
-    const { kms } = await openByToken({ no_default_policy: true, ttl: "5s" });
+    const { kms } = await openByToken({ no_default_policy: true, ttl: "10s" });
     await wrap(kms);
     await wrap(kms);
-    await sleep(6_500);
+    await sleep(12_000);
     expect(await codeOf(wrap(kms))).toBe("credentials");
   });
 

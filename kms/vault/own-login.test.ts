@@ -32,6 +32,8 @@ interface ByRole {
   readonly policy: string;
 }
 
+const opened: Kms[] = [];
+
 /** By a role that may use a new key, unless `role` says otherwise. */
 async function openByRole(role: object = {}, secret: object = {}, timers?: Timers): Promise<ByRole> {
   const { bao } = world;
@@ -43,7 +45,9 @@ async function openByRole(role: object = {}, secret: object = {}, timers?: Timer
   const secretId = (await bao.admin("POST", `${path}/secret-id`, secret)).data["secret_id"];
   const reopen = (change: object) => {
     const auth = { appRole: { roleId, secretId, mountPath: "approle", ...change } };
-    return world.open(vaultOptions(bao, key.name, { auth }), timers === undefined ? {} : { timers });
+    const kms = world.open(vaultOptions(bao, key.name, { auth }), timers === undefined ? {} : { timers });
+    opened.push(kms);
+    return kms;
   };
   return { kms: reopen({}), reopen, setRole, policy: key.dataPlane };
 }
@@ -59,27 +63,30 @@ async function wrapForAWhile(kms: Kms, forMs: number): Promise<number> {
 }
 
 describe.concurrent("as time passes an AppRole", () => {
+  // They would log in anew while others count tokens.
+  afterAll(async () => void (await Promise.all(opened.splice(0).map((kms) => kms.close()))));
+
   test("prolongs its token instead of logging in, where it may log in only once", async () => {
-    const { kms } = await openByRole({ token_ttl: "5s", token_max_ttl: "1h" }, { num_uses: 1 });
+    const { kms } = await openByRole({ token_ttl: "12s", token_max_ttl: "1h" }, { num_uses: 1 });
     await wrap(kms);
-    await sleep(11_000);
+    await sleep(21_000);
     await expect(wrap(kms)).resolves.toBeDefined();
   });
 
   test("logs in anew before a token reaches its greatest age, so that no call ever fails", async () => {
-    const { kms } = await openByRole({ token_ttl: "1s", token_max_ttl: "2s" });
-    expect(await wrapForAWhile(kms, 4_500)).toBeGreaterThan(2);
+    const { kms } = await openByRole({ token_ttl: "4s", token_max_ttl: "8s" });
+    expect(await wrapForAWhile(kms, 18_000)).toBeGreaterThan(2);
   });
 
   test("logs in anew for tokens that cannot be prolonged", async () => {
-    const { kms } = await openByRole({ token_ttl: "1s", token_type: "batch" });
-    expect(await wrapForAWhile(kms, 2_500)).toBeGreaterThan(1);
+    const { kms } = await openByRole({ token_ttl: "4s", token_type: "batch" });
+    expect(await wrapForAWhile(kms, 10_000)).toBeGreaterThan(1);
   });
 
   test("logs in anew when its token has been used up", async () => {
-    const { kms } = await openByRole({ token_ttl: "1s", token_num_uses: 3 });
+    const { kms } = await openByRole({ token_ttl: "4s", token_num_uses: 3 });
     await wrap(kms);
-    await sleep(1_500);
+    await sleep(6_000);
     await expect(wrap(kms)).resolves.toBeDefined();
   });
 });
@@ -146,11 +153,16 @@ describe("an AppRole", () => {
   );
 
   test("gives its token back when the Kms is closed", async () => {
-    const { kms } = await openByRole();
-    const before = await tokensNow(world.bao);
-    await wrap(kms);
-    expect(await tokensSince(world.bao, before)).toHaveLength(1);
-    await kms.close();
-    expect(await tokensSince(world.bao, before)).toHaveLength(0);
+    let left: readonly string[] = [];
+    // It has a second for that, which a busy machine may take away.
+    for (let tries = 0; tries === 0 || (left.length > 0 && tries < 5); tries += 1) {
+      const { kms } = await openByRole();
+      const before = await tokensNow(world.bao);
+      await wrap(kms);
+      expect(await tokensSince(world.bao, before)).toHaveLength(1);
+      await kms.close();
+      left = await tokensSince(world.bao, before);
+    }
+    expect(left).toEqual([]);
   });
 });

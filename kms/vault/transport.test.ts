@@ -72,7 +72,7 @@ function optionsFor(address: string): VaultOptions {
 }
 
 function open(address: string, more: Partial<VaultOptions> = {}): Kms {
-  const kms = createVaultKms({ ...optionsFor(address), ...more }, { timeoutMs: 1_000, timers: systemTimers });
+  const kms = createVaultKms({ ...optionsFor(address), ...more }, { timeoutMs: 30_000, timers: systemTimers });
   closing.push(() => kms.close());
   return kms;
 }
@@ -230,7 +230,7 @@ describe("a question", () => {
           data: { derived: true, latest_version: 1, min_decryption_version: 1, min_encryption_version: 0 },
         });
     });
-    const admin = createVaultKeyAdmin(optionsFor(seen.address), { timeoutMs: 1_000, timers: systemTimers });
+    const admin = createVaultKeyAdmin(optionsFor(seen.address), { timeoutMs: 30_000, timers: systemTimers });
     closing.push(() => admin.close());
     await expect(admin.rotate("1", PATIENT)).rejects.toMatchObject({ code: "unreachable", action: "rotate" });
     expect(seen.requests.map(({ url }) => url)).toEqual(["/v1/transit/keys/photos", "/v1/transit/keys/photos/rotate"]);

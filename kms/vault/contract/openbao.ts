@@ -91,7 +91,7 @@ async function joinNodes(nodes: OpenBao[], size: number): Promise<void> {
     const folder = await mkdtemp(join(tmpdir(), "coffer-openbao-"));
     const [at, clusterAt] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
     const config = {
-      storage: { raft: { path: folder, node_id: `node-${number}`, performance_multiplier: 1 } },
+      storage: { raft: { path: folder, node_id: `node-${number}`, performance_multiplier: 4 } },
       listener: { tcp: { address: at, cluster_address: clusterAt, tls_disable: true } },
       api_addr: `http://${at}`,
       cluster_addr: `https://${clusterAt}`,
@@ -189,7 +189,7 @@ function openBaoOf({ server, address, caBundle, unsealKey, rootToken, folder }: 
     async unseal(as = "active") {
       await request("POST", "sys/unseal", { key: unsealKey() }, {});
       // Unsealed is not yet ready.
-      for (let tries = 0; tries < 500; tries += 1) {
+      for (let tries = 0; tries < 3000; tries += 1) {
         if ((await request("GET", "sys/health", undefined, {})).status === (as === "active" ? 200 : 429)) return;
         await sleep(20);
       }
