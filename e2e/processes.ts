@@ -1,5 +1,6 @@
 // What /proc says of a process: its children, and the most memory that it ever had. Linux alone.
 
+import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 
 export interface ProcessFound {
@@ -25,10 +26,11 @@ export async function peakRssBytes(pid: number): Promise<number> {
   return kibibytes * 1024;
 }
 
+/** One that has ended runs no more, though nobody asked how: in a container the first process often asks of none. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
   } catch {
     return false;
   }
