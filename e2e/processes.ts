@@ -1,6 +1,6 @@
 // What /proc says of a process: its children, and the most memory that it ever had. Linux alone.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 
 export interface ProcessFound {
@@ -30,10 +30,16 @@ export async function peakRssBytes(pid: number): Promise<number> {
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+    return !isWaitedFor(pid);
   } catch {
     return false;
   }
+}
+
+/** False where there is no /proc. */
+function isWaitedFor(pid: number): boolean {
+  const path = `/proc/${pid}/status`;
+  return existsSync(path) && /^State:\s+[ZX]/m.test(readFileSync(path, "utf8"));
 }
 
 function numberOf(status: string, name: string): number | undefined {
