@@ -9,7 +9,8 @@ export interface Pods {
   ask(pod: { readonly name: string; readonly adminUrl: string }, signal: AbortSignal): Promise<PodFacts>;
 }
 
-const ANSWER_MS = 2000;
+/** A pod that pauses, or a machine that is busy, takes a while; one that has gone says so at once. */
+const ANSWER_MS = 5000;
 
 export function createPods(): Pods {
   const asking = new Map<string, Promise<PodFacts>>();
