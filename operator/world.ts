@@ -163,9 +163,10 @@ function tellingsIn(events: readonly EventObject[], reason: string): number {
 
 const QUIET_MS = 3000;
 
-/** What an operator has asked of the API server since then, but for its lease. */
+/** What an operator has asked of the API server since then, but for its lease, and for watches that the API server ends
+ *  every few minutes and that are opened again. */
 export function askedSince({ seen }: FaultProxy, before: number): readonly SeenRequest[] {
-  return seen.slice(before).filter(({ path }) => !path.includes("/leases/"));
+  return seen.slice(before).filter(({ path, isWatch }) => !path.includes("/leases/") && !isWatch);
 }
 
 /** Until an operator has ended what it had to do when it began. */
@@ -206,7 +207,8 @@ interface RestQuestion {
 
 async function askRest(node: TestNode, { method, bucket, object, token, body }: RestQuestion): Promise<Response> {
   const url = `http://${node.addressOf("coffer-default-0")}:8080/api/v1/buckets/${bucket}/objects/${object}`;
-  const headers = { authorization: `Bearer ${token}` };
+  // A connection that was kept may be closed by the pod in the moment in which it is used again.
+  const headers = { authorization: `Bearer ${token}`, connection: "close" };
   return await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
 }
 

@@ -239,8 +239,10 @@ describe("what is not well", () => {
 
   it("many questions share connections", async () => {
     const before = world.proxy.seen.length;
+    // Each test before this one may have cost one.
+    const { connections } = world.proxy;
     for (let time = 0; time < 20; time += 1) await world.kube.read(RESOURCES.secrets, name(), never);
     expect(world.proxy.seen.length - before).toBe(20);
-    expect(world.proxy.connections).toBeLessThan(15);
+    expect(world.proxy.connections - connections).toBeLessThan(10);
   });
 });

@@ -10,7 +10,7 @@ import { CONFIG_MAPS_WHOLE, configMap, createKubeWorld, eventually, type KubeWor
 
 const never = new AbortController().signal;
 /** Sooner than anything that it could wait for. */
-const STOPS_MS = 5000;
+const STOPS_MS = 10_000;
 
 interface Running {
   readonly world: KubeWorld;

@@ -58,7 +58,9 @@ export function configMap(namespace: string, name: string, data: Record<string, 
 
 /** Of a machine that does ten other things, and does them slowly; what takes long for other reasons has its own. */
 const WITHIN_MS = 150_000;
+/** At first; less and less often then, for looking costs the same machine. */
 const LOOK_EVERY_MS = 10;
+const LOOK_AT_LEAST_EVERY_MS = 100;
 
 /** Resolves once `holds`, and fails with what it was last. */
 export async function eventually<Value>(
@@ -66,11 +68,13 @@ export async function eventually<Value>(
   holds: (value: Value) => boolean,
   withinMs = WITHIN_MS,
 ): Promise<Value> {
-  const deadlineMs = performance.now() + withinMs;
+  const beganMs = performance.now();
   for (;;) {
     const value = await look();
     if (holds(value)) return value;
-    if (performance.now() > deadlineMs) throw new Error(`It never came to that: ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    const tookMs = performance.now() - beganMs;
+    if (tookMs > withinMs) throw new Error(`It never came to that: ${JSON.stringify(value)}`);
+    const waitMs = Math.min(LOOK_AT_LEAST_EVERY_MS, LOOK_EVERY_MS + tookMs / 50);
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
   }
 }
