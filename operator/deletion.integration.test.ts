@@ -121,6 +121,7 @@ describe("a deletion that begins at the wrong end", () => {
     await world.apply(RESOURCES.kmsProviders, "doomed", { type: "Local" });
     const encryption = { kmsProviderRef: { name: "doomed" } };
     await bucketWithObject("orphan", { encryption, deletionPolicy: "DeleteWithObjects" });
+    await world.until(RESOURCES.kmsProviders, "doomed", (one) => (one.metadata.finalizers ?? []).length > 0);
     await world.remove(RESOURCES.kmsProviders, "doomed");
     await world.until(RESOURCES.kmsProviders, "doomed", (one) => isTrue(one, "DeletionBlocked"));
     await world.remove(RESOURCES.encryptedBuckets, "orphan");
