@@ -17,7 +17,7 @@ const RBAC = "/apis/rbac.authorization.k8s.io/v1";
 /** A list that was refused is asked for again after at most half a minute. */
 const FOUND_MS = 120_000;
 const READY_MS = 120_000;
-const TEST_MS = 300_000;
+const TEST_MS = 600_000;
 
 let world: OperatorWorld;
 let lost: string;

@@ -195,7 +195,7 @@ describe("a store's objects", () => {
     expect(store.status.readyReplicas).toBe(0);
     await world.node.pause(false);
     await world.until(RESOURCES.encryptedStores, "default", (one) => isTrue(one, "Available"));
-  }, 240_000);
+  }, 600_000);
 
   it("are left as they are while the store is suspended", async () => {
     const name = { namespace: world.namespace, name: "coffer-small" };
