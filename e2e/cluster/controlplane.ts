@@ -10,7 +10,8 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../ports.ts";
-import { prepareBinaries } from "./binaries.ts";
+import { twice } from "../twice.ts";
+import { type Binaries, prepareBinaries } from "./binaries.ts";
 import { leash } from "./leash.ts";
 
 /** How to reach it as a user who may do everything. Plain data, so that it may be handed to another process. */
@@ -39,13 +40,19 @@ export interface ControlPlaneWishes {
   readonly say?: (line: string) => void;
 }
 
-const READY_WITHIN_MS = 120_000;
+const READY_WITHIN_MS = 300_000;
 const LOOK_EVERY_MS = 50;
 const AUDIT_POLICY =
   "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
 
 export async function startControlPlane(wishes: ControlPlaneWishes = {}): Promise<ControlPlane> {
-  const binaries = await prepareBinaries(wishes.say ?? (() => {}));
+  const { say = (line: string) => process.stderr.write(`${line}\n`) } = wishes;
+  const binaries = await prepareBinaries(say);
+  // Somebody else may have taken a port of its own since it was free.
+  return await twice("Starting an API server", say, async () => await start(binaries, wishes));
+}
+
+async function start(binaries: Binaries, wishes: ControlPlaneWishes): Promise<ControlPlane> {
   const beganMs = performance.now();
   const folder = await mkdtemp(join(tmpdir(), "coffer-controlplane-"));
   const processes: Program[] = [];
