@@ -89,7 +89,7 @@ describe.each(Object.entries(MODES))("in the mode of %s", (_mode, values) => {
   }
 
   async function stop(): Promise<void> {
-    if (operator === undefined || operator.exitCode !== null) return;
+    if (operator === undefined || operator.exitCode !== null || operator.signalCode !== null) return;
     const ended = once(operator, "exit");
     operator.kill("SIGTERM");
     await ended;

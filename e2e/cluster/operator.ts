@@ -1,6 +1,6 @@
 // The operator itself as a process, behind a proxy that breaks what a test wants broken.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -55,13 +55,17 @@ export async function startOperator(
   child.once("exit", (code, signal) => {
     printed += `(the operator has ended: ${signal ?? `code ${code}`})\n`;
   });
+  // With all that it printed, which may come after its exit.
+  const closed = once(child, "close");
+  closed.catch(() => undefined);
   const cleared = async () => {
     await proxy.close();
     await rm(folder, { recursive: true, force: true });
   };
   let clearing: Promise<void> | undefined;
   const end = async (signal: "SIGTERM" | "SIGKILL") => {
-    await ended(child, signal);
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    await closed;
     clearing ??= cleared();
     await clearing;
     return child.exitCode;
@@ -91,11 +95,4 @@ export async function podEnvironment(
     KUBERNETES_SERVICE_PORT: port,
     COFFER_SERVICE_ACCOUNT_DIR: folder,
   };
-}
-
-async function ended(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exit = once(child, "exit");
-  child.kill(signal);
-  await exit;
 }
