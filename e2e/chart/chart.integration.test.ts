@@ -298,6 +298,6 @@ describe("a release", () => {
     await release("uninstall", "coffer", "--no-hooks");
     // A definition goes once the API server has removed what was made by it.
     const status = async () => (await askApiServer(server, "GET", `${CRDS}/encryptedbuckets.coffer.dev`)).status;
-    await expect.poll(status, { timeout: 30_000, interval: 200 }).toBe(404);
+    await expect.poll(status, { timeout: 300_000, interval: 200 }).toBe(404);
   });
 });

@@ -14,7 +14,7 @@ const run = promisify(execFile);
 export const CHART = join(import.meta.dirname, "..", "..", "charts", "coffer");
 
 const SOURCES = join(import.meta.dirname, "go");
-const RUN_MS = 60_000;
+const RUN_MS = 300_000;
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** What Helm takes a cluster to be that it was not shown. */

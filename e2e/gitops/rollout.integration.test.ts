@@ -11,8 +11,9 @@ import { type RunningOperator, startOperator } from "../cluster/operator.ts";
 import { type Judged, judge, prepareJudge } from "./judge.ts";
 
 const BUILD_MS = 30 * 60_000;
-const READY_MS = 120_000;
+const READY_MS = 150_000;
 const LOOK_EVERY_MS = 50;
+const STABLE_MS = 1000;
 const ACCESS = [{ name: "app", permissions: ["Read", "Write"] }];
 
 interface Resource {
@@ -94,6 +95,18 @@ async function read(kind: keyof typeof KINDS, name: string): Promise<Resource> {
   return (await mustAsk(sharedApiServer(), "GET", path)) as unknown as Resource;
 }
 
+/** As it is once nothing of it has changed for a second. */
+async function stable(look: () => Promise<Resource[]>): Promise<Resource[]> {
+  const versions = (of: readonly Resource[]) => of.map(({ metadata }) => metadata.resourceVersion).join(" ");
+  let seen = await look();
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, STABLE_MS));
+    const now = await look();
+    if (versions(now) === versions(seen)) return now;
+    seen = now;
+  }
+}
+
 async function until(what: string, holds: () => boolean): Promise<void> {
   const deadlineMs = performance.now() + READY_MS;
   while (!holds()) {
@@ -150,10 +163,11 @@ describe("to a GitOps controller", () => {
       "swept",
       () => isTrue(latest("photos"), "RewrapComplete") && latest("local")?.status.usedBy?.buckets === 1,
     );
-    const before = await Promise.all([read("EncryptedBucket", "photos"), read("KmsProvider", "local")]);
+    const both = async () => await Promise.all([read("EncryptedBucket", "photos"), read("KmsProvider", "local")]);
+    const before = await stable(both);
     await apply("EncryptedBucket", "photos", { encryption: { kmsProviderRef: { name: "local" } }, access: ACCESS });
     await apply("KmsProvider", "local", { type: "Local" });
-    const after = await Promise.all([read("EncryptedBucket", "photos"), read("KmsProvider", "local")]);
+    const after = await both();
     expect(after.map(({ metadata }) => metadata)).toEqual(before.map(({ metadata }) => metadata));
   });
 
