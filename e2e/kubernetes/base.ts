@@ -57,8 +57,9 @@ async function partsOfBase(): Promise<Parts> {
 /** Another base has another name. */
 export async function baseName(): Promise<string> {
   const { libraries, npm, registry } = await partsOfBase();
-  const hash = createHash("sha256").update(registry);
-  for (const path of [NODE, BUSYBOX, join(npm, "package.json"), AUTHORITIES, ...libraries]) {
+  // Another copy of the same Node, as each clone has one, makes no other base.
+  const hash = createHash("sha256").update(`${registry} ${process.version} ${(await stat(NODE)).size}\n`);
+  for (const path of [BUSYBOX, join(npm, "package.json"), AUTHORITIES, ...libraries]) {
     const found = existsSync(path) ? await stat(await realpath(path)) : undefined;
     hash.update(`${path} ${found?.size} ${found?.mtimeMs}\n`);
   }
