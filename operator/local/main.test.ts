@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ConfigAnswer } from "../../dataplane/admin/api.ts";
 import { freePorts } from "../../e2e/ports.ts";
+import { isRunning } from "../../e2e/processes.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 const HEAD = "apiVersion: coffer.dev/v1alpha1";
@@ -40,6 +41,8 @@ spec:
 /** What a quiet machine is promised, and what a busy one is given beside it. */
 const PROMISED_MS = 2000;
 const PATIENCE = 20;
+/** How long a file may be empty or away before that counts. */
+const GONE_AFTER_MS = 1000;
 
 interface Place {
   readonly folder: string;
@@ -254,11 +257,17 @@ describe("npm start, while files are edited", () => {
   });
 
   test("does not lose a bucket to an editor that truncates and then writes", async () => {
-    await writeFile(join(place.folder, "third.yaml"), "");
-    await sleep(500);
-    await writeFile(join(place.folder, "third.yaml"), BUCKET("third"));
-    await sleep(1500);
-    expect(runtime.output()).not.toContain("bucket third: gone");
+    for (let tookMs = GONE_AFTER_MS; tookMs >= GONE_AFTER_MS; ) {
+      const before = runtime.output().length;
+      const beganMs = performance.now();
+      await writeFile(join(place.folder, "third.yaml"), "");
+      await sleep(300);
+      await writeFile(join(place.folder, "third.yaml"), BUCKET("third"));
+      tookMs = performance.now() - beganMs;
+      await sleep(1500);
+      // On a busy machine the editor may have taken longer than anybody waits for it.
+      if (tookMs < GONE_AFTER_MS) expect(runtime.output().slice(before)).not.toContain("bucket third: gone");
+    }
   });
 
   test("moves a bucket to another provider, and keeps every object readable", async () => {
@@ -322,7 +331,8 @@ describe("npm start, while files are edited", () => {
     process.kill(pid, "SIGKILL");
     await says(runtime, "the data plane was ended by SIGKILL");
     await until("it is back", async () => ((await loaded(place)).loadedAtMs ?? 0) > (loadedAtMs ?? 0));
-    expect(await get(await credentials(place, "photos"), "a.txt")).toBe("hello");
+    const access = await credentials(place, "photos");
+    await until("photos serves", async () => (await get(access, "a.txt")) === "hello");
   });
 
   test("never makes a ring again where one has gone, and goes on serving", async () => {
@@ -349,7 +359,7 @@ describe("npm start, after it was killed", () => {
     expect(await put(access, "a.txt", "hello")).toBeLessThan(300);
     const pid = await dataPlaneOf(first);
     await stop(first, "SIGKILL");
-    await until("the data plane has gone", () => !isAlive(pid));
+    await until("the data plane has gone", () => !isRunning(pid));
     await writeFile(join(place.folder, "all.yaml"), `${PROVIDER(0)}---\n${BUCKET("photos")}  broken: [`);
     const second = await startReady(place);
     expect(second.output()).toContain("refused all.yaml:");
@@ -383,13 +393,4 @@ async function dataPlaneOf({ process: runtime }: Started): Promise<number> {
   const [pid] = children.trim().split(/\s+/).map(Number);
   if (pid === undefined || Number.isNaN(pid)) throw new Error("There is no data plane");
   return pid;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    // ESRCH is the answer "no".
-    return false;
-  }
 }

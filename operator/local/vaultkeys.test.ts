@@ -120,7 +120,7 @@ describe("a key in Vault, seen by npm start", () => {
   });
 
   test("holds nobody up while its Vault does not answer, is told as failing, and found again", async () => {
-    const { provider } = await make({ healthCheck: { timeout: "4s", interval: "5s" } });
+    const { provider } = await make({ healthCheck: { timeout: "10s", interval: "12s" } });
     const known = {
       ...provider,
       status: { ...provider.status, key: { id: "transit/x", version: "1", generation: 0 } },
@@ -133,11 +133,11 @@ describe("a key in Vault, seen by npm start", () => {
     await observe(providers, known);
     await bao.pause();
     try {
-      clock.forward(6_000);
-      const beganMs = Date.now();
+      clock.forward(13_000);
+      const beganMs = performance.now();
       await observe(providers, known);
       // Sooner than anybody gives it up.
-      expect(Date.now() - beganMs).toBeLessThan(3000);
+      expect(performance.now() - beganMs).toBeLessThan(8_000);
       const isFailed = ({ observed }: SeenProvider) => observed.probe?.outcome === "failed";
       const { observed, material } = await seenUntil(() => observe(providers, known), isFailed);
       expect(observed).toMatchObject({ key: { kind: "found", version: "1" }, probe: { code: "unreachable" } });
@@ -146,7 +146,7 @@ describe("a key in Vault, seen by npm start", () => {
     } finally {
       bao.resume();
     }
-    clock.forward(6_000);
+    clock.forward(13_000);
     await seenUntil(
       () => observe(providers, known),
       ({ observed }) => observed.probe?.outcome === "same",
