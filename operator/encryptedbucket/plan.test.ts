@@ -270,6 +270,15 @@ describe("planBucket()", () => {
     expect(told.againAfterMs).toBeUndefined();
   });
 
+  test("tells nothing of pods that pause", () => {
+    const { status } = plan(bucket());
+    const silent = pod({ ready: false, revision: undefined, providers: [], jobs: [] });
+    const paused = plan(bucket({}, status), {
+      store: { ...observed(bucket()).store, pods: [silent], withoutReadyPodMs: 5000 } as ObservedBucket["store"],
+    });
+    expect(paused.status.conditions).toEqual(status.conditions);
+  });
+
   test("names a new provider or version only after the sweep that brought every key there", () => {
     const before = { provider: "old", keyId: "other", keyVersion: "9" };
     const running = plan(bucket({}, { encryption: before }), withPods(pod({ jobs: [job({ state: "running" })] })));

@@ -161,13 +161,14 @@ function judge(observed: ObservedBucket, job: JobState | undefined): Judgement {
   const mistakes = [store, access].filter(({ reason }) => reason === "NameConflict" || reason === "SecretConflict");
   const { store: found } = observed;
   const isComing = found.kind === "found" ? found.isStarting : found.isBeingMade === true;
+  const rewrap = job === undefined && isPausing(observed.bucket, found) ? [] : [rewrapVerdict(job)];
   const isUnderWay =
     isComing ||
     applied.reason === "RolloutInProgress" ||
     // Where there is no entry, credentials wait for somebody else.
     (access.reason === "CredentialsPending" && !isFinding(observed.compiled));
   return {
-    verdicts: [store, provider, applied, access, rewrapVerdict(job)],
+    verdicts: [store, provider, applied, access, ...rewrap],
     reconciling: isUnderWay ? "The bucket is being brought to its pods" : undefined,
     stalled: mistakes[0],
   };
@@ -179,13 +180,18 @@ function storeVerdict({ bucket, store, holder }: ObservedBucket): Verdict {
     return no("StoreReady", "NameConflict", message);
   }
   if (store.kind === "missing") return no("StoreReady", "StoreNotFound", store.message);
-  if (store.pods.some(({ ready }) => ready)) return yes("StoreReady", "StoreServing", "A pod of the store is ready");
-  const wasServing = conditionOf(bucket.status.conditions, "StoreReady")?.status === "True";
-  if (wasServing && store.withoutReadyPodMs < STORE_GRACE_MS) {
-    return yes("StoreReady", "StoreServing", "A pod of the store was ready a moment ago");
+  if (store.pods.some(({ ready }) => ready) || isPausing(bucket, store)) {
+    return yes("StoreReady", "StoreServing", "A pod of the store is ready");
   }
   const why = store.pods.flatMap(({ reasons }) => reasons)[0];
   return no("StoreReady", "StoreNotReady", `No pod of the store is ready${why === undefined ? "" : `: ${why}`}`);
+}
+
+/** Its pods were ready a moment ago. Nothing is told of that, in the same words: every bucket of the store would. */
+function isPausing({ status }: EncryptedBucket, store: ObservedBucketStore): boolean {
+  if (store.kind !== "found" || store.pods.some(({ ready }) => ready)) return false;
+  const wasServing = conditionOf(status.conditions, "StoreReady")?.status === "True";
+  return wasServing && store.withoutReadyPodMs < STORE_GRACE_MS;
 }
 
 function providerVerdict(observed: ObservedBucket, job: JobState | undefined): Verdict {
@@ -214,7 +220,7 @@ function configurationVerdict(observed: ObservedBucket): Verdict {
   if (isFinding(compiled)) return no("ConfigurationApplied", "ConfigIncomplete", compiled.message);
   const applied = appliedVerdict(podsOf(observed), compiled.revision);
   if (applied.reason === "PodsNotReady" && wasAppliedJustNow(observed)) {
-    return yes("ConfigurationApplied", "ConfigApplied", "Every pod that was ready a moment ago ran this configuration");
+    return yes("ConfigurationApplied", "ConfigApplied", "Every ready pod runs this configuration");
   }
   const provider = observed.bucket.spec.encryption.kmsProviderRef.name;
   const trying = podsThatTry(podsOf(observed), provider);
