@@ -92,6 +92,10 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
   const driverNeeds = { secretsDir: where.secretsDir, storage, audit, nowMs, reload: loading.reload, signal: closing };
   const keyDriver = isAlone ? createKeyDriver(driverNeeds) : undefined;
   const ports = { live, inFlight, log, metrics, requestLine: requestLine(lines, metrics) };
+  let isServing = false;
+  const onServing = (): void => {
+    isServing = true;
+  };
   const admin = createListener({
     ...ports,
     live: createAdminEntrance(live),
@@ -102,6 +106,7 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
       probe: probes.resultOf,
       storageHealth: () => storage.health(),
       jobs: jobs.list,
+      serving: () => isServing,
       draining: () => signal.aborted,
     }),
   });
@@ -114,15 +119,23 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
   await listen(admin, "COFFER_ADMIN_PORT", where.adminPort, where.listenAddress);
   await loading.loadFirst(signal);
   opened.use(inBackground(works));
-  await serveClients(where, s3, rest, log, closing);
+  await serveClients(where, { s3, rest, log, onServing }, closing);
+}
+
+interface Clients {
+  readonly s3: Listener;
+  readonly rest: Listener;
+  readonly log: Log;
+  readonly onServing: () => void;
 }
 
 /** Until the signal aborts; then what is in flight may finish, within its limit. */
-async function serveClients(where: Whereabouts, s3: Listener, rest: Listener, log: Log, signal: AbortSignal) {
+async function serveClients(where: Whereabouts, { s3, rest, log, onServing }: Clients, signal: AbortSignal) {
   const { listenAddress, s3Port, restPort, adminPort } = where;
   try {
     await listen(s3, "COFFER_S3_PORT", s3Port, listenAddress);
     await listen(rest, "COFFER_REST_PORT", restPort, listenAddress);
+    onServing();
     log.info("serving", { s3Port, restPort, adminPort });
     await aborted(signal);
     log.info("shutting down: what is in flight may finish");

@@ -264,6 +264,7 @@ export const ROOMS: readonly Room[] = [
       "e2e/cluster/operator.ts": "runs the operator itself, as its Deployment would",
       "e2e/cluster/node.ts": "runs the data planes of StatefulSets as processes, as a node would",
       "e2e/ports.ts": "ports for servers that have to be told theirs, which nothing else takes before they come",
+      "e2e/processes.ts": "whether a process still runs, also where nobody asks how one ended",
     },
     packages: ["@aws-sdk/client-s3", "@aws-sdk/lib-storage", "@aws-sdk/s3-request-presigner", "vitest"],
   },

@@ -17,6 +17,8 @@ export interface AdminSources {
   ) => { readonly canUse: boolean; readonly code: string | undefined; readonly atMs: number } | undefined;
   readonly storageHealth: () => { readonly writable: boolean; readonly reason: string | undefined };
   readonly jobs: (signal: AbortSignal) => Promise<readonly JobRecord[]>;
+  /** Whether clients can connect. */
+  readonly serving: () => boolean;
   readonly draining: () => boolean;
 }
 
@@ -25,6 +27,7 @@ const PROBLEMS_SHOWN = 20;
 export function answerReady(sources: AdminSources): ReadyAnswer {
   const reasons: string[] = [];
   if (sources.live.peek() === undefined) reasons.push("no configuration has been loaded");
+  else if (!sources.serving()) reasons.push("its ports are not open yet");
   const { writable, reason } = sources.storageHealth();
   if (!writable) reasons.push(`the storage takes no writes: ${reason ?? "it does not say why"}`);
   if (sources.draining()) reasons.push("shutting down");

@@ -71,6 +71,7 @@ async function openAdmin(needs: Partial<AdminNeeds> = {}): Promise<Admin> {
     probe: () => undefined,
     storageHealth: () => ({ writable: true, reason: undefined }),
     jobs: () => Promise.resolve([]),
+    serving: () => true,
     draining: () => false,
     metrics: createMetrics(),
     ...needs,
@@ -107,6 +108,14 @@ describe("the admin listener", () => {
     const ready = await ask("/readyz");
     expect(ready.status).toBe(200);
     expect(await ready.json()).toEqual({ ready: true, reasons: [] });
+  });
+
+  test("is not ready before clients can connect", async () => {
+    const { ask, live } = await openAdmin({ serving: () => false });
+    await loadConfig(live);
+    const ready = await ask("/readyz");
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toEqual({ ready: false, reasons: ["its ports are not open yet"] });
   });
 
   test("stays ready on a full disk, which takes no bodies but reads and deletes, and says so", async () => {
