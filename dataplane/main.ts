@@ -92,10 +92,7 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
   const driverNeeds = { secretsDir: where.secretsDir, storage, audit, nowMs, reload: loading.reload, signal: closing };
   const keyDriver = isAlone ? createKeyDriver(driverNeeds) : undefined;
   const ports = { live, inFlight, log, metrics, requestLine: requestLine(lines, metrics) };
-  let isServing = false;
-  const onServing = (): void => {
-    isServing = true;
-  };
+  const clients = { areServed: false };
   const admin = createListener({
     ...ports,
     live: createAdminEntrance(live),
@@ -106,42 +103,45 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
       probe: probes.resultOf,
       storageHealth: () => storage.health(),
       jobs: jobs.list,
-      serving: () => isServing,
+      serving: () => clients.areServed,
       draining: () => signal.aborted,
     }),
   });
   const s3 = createListener({ ...ports, protocol: createS3Protocol({ objects, buckets, nowMs }) });
   const restNeeds = { objects, buckets, inFlight, nowMs, keyDriver, shutdown: closing, eventEveryMs: EVENT_EVERY_MS };
   const rest = createListener({ ...ports, protocol: createRest(restNeeds) });
-  const checks = { storage, log, metrics, firstMs: CHECK_FIRST_MS, everyMs: CHECK_EVERY_MS };
-  const works = [jobs.run, probes.run, loading.watch, (stopped: AbortSignal) => runChecks(checks, stopped)];
+  const works = [jobs.run, probes.run, loading.watch, checking(storage, log, metrics)];
   opened.defer(() => admin.drain(ADMIN_DRAIN_MS));
   await listen(admin, "COFFER_ADMIN_PORT", where.adminPort, where.listenAddress);
   await loading.loadFirst(signal);
   opened.use(inBackground(works));
-  await serveClients(where, { s3, rest, log, onServing }, closing);
+  await serveClients(where, { s3, rest, log, clients }, closing);
 }
 
-interface Clients {
+interface Serving {
   readonly s3: Listener;
   readonly rest: Listener;
   readonly log: Log;
-  readonly onServing: () => void;
+  readonly clients: { areServed: boolean };
 }
 
 /** Until the signal aborts; then what is in flight may finish, within its limit. */
-async function serveClients(where: Whereabouts, { s3, rest, log, onServing }: Clients, signal: AbortSignal) {
+async function serveClients(where: Whereabouts, { s3, rest, log, clients }: Serving, signal: AbortSignal) {
   const { listenAddress, s3Port, restPort, adminPort } = where;
   try {
     await listen(s3, "COFFER_S3_PORT", s3Port, listenAddress);
     await listen(rest, "COFFER_REST_PORT", restPort, listenAddress);
-    onServing();
+    clients.areServed = true;
     log.info("serving", { s3Port, restPort, adminPort });
     await aborted(signal);
     log.info("shutting down: what is in flight may finish");
   } finally {
     await Promise.all([s3.drain(DRAIN_MS), rest.drain(DRAIN_MS)]);
   }
+}
+
+function checking(storage: Storage, log: Log, metrics: Metrics): (signal: AbortSignal) => Promise<void> {
+  return (signal) => runChecks({ storage, log, metrics, firstMs: CHECK_FIRST_MS, everyMs: CHECK_EVERY_MS }, signal);
 }
 
 function notClosed(log: Log): (error: unknown) => void {
