@@ -98,8 +98,12 @@ describe("500 buckets of 50 providers", () => {
       expect(tookMs).toBeLessThan(SYNCED_MS * PATIENCE);
       await new Promise((resolve) => setTimeout(resolve, 10_000));
       const after = await world.kube.page(RESOURCES.encryptedBuckets, scope, whole, never);
-      const versions = (page: typeof before) => page.items.map(({ metadata }) => metadata.resourceVersion);
-      expect(versions(after)).toEqual(versions(before));
+      expect(after.items).toHaveLength(before.items.length);
+      const moved = after.items.filter(
+        ({ metadata }, at) => metadata.resourceVersion !== before.items[at]?.metadata.resourceVersion,
+      );
+      // With what they say now, for whoever looks why.
+      expect(moved.map(({ metadata: { name }, status }) => ({ name, status })).slice(0, 3)).toEqual([]);
       expectLittleMemory(world.operator);
     },
     TEST_MS,
