@@ -13,7 +13,7 @@ import { conditionIn, createOperatorWorld, isTrue, type OperatorWorld } from "./
 const never = new AbortController().signal;
 /** What "within seconds" is, and what a busy machine is given beside it: less than until the next look at a key. */
 const ACTS_MS = 3000;
-const PATIENCE = 10;
+const PATIENCE = 15;
 let world: OperatorWorld;
 
 beforeAll(async () => {
