@@ -12,7 +12,7 @@ import { AloneDataPlane } from "./alone.ts";
 import { ROOT, waitFor } from "./harness.ts";
 
 const run = promisify(execFile);
-const ACTS_MS = 5_000;
+const ACTS_MS = 60_000;
 const APP = "photos.app";
 
 const RUSTFS_KMS = `[kms]

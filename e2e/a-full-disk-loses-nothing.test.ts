@@ -77,7 +77,7 @@ describe("a disk that is down to its reserve", () => {
     const unsigned = { method: "PUT", target, headers: { host } };
     const { headers } = signHeaders(plane.pair, unsigned, "UNSIGNED-PAYLOAD");
     const head = headOf("PUT", target, { ...headers, "content-length": String(MIB), expect: "100-continue" });
-    const answer = await converse(plane.s3Port, [head], 5_000);
+    const answer = await converse(plane.s3Port, [head], NOTICE_MS);
     expect(answer?.status).toBe(507);
     for (const bytes of [0, 5, 70_000, 900_000]) {
       expect(statusOf(await s3.put("new", bodyOf(`${bytes}-new`)))).toBe("507 InsufficientStorage");

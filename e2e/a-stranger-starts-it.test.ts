@@ -10,7 +10,7 @@ import { isRunning } from "./processes.ts";
 /** What a quiet machine is promised, and what a busy one is given beside it. */
 const READY_MS = 10_000;
 const STOPPED_MS = 5000;
-const PATIENCE = 4;
+const PATIENCE = 8;
 
 describe("npm start", () => {
   let folders: StoreFolders;

@@ -68,7 +68,7 @@ describe("the example", () => {
       return (await statusOf(store, "EncryptedBucket.photos")).encryption?.keyVersion === "2";
     });
     await clients.stop();
-    expect(clients.refused).toEqual([]);
+    expect(clients.unexplained()).toEqual([]);
     expect(await bao.shell("bao read -field=latest_version transit/keys/photos")).toBe("2");
     // What the first version wrapped is not needed any more.
     await bao.shell("bao write transit/keys/photos/config min_decryption_version=2");
@@ -116,7 +116,7 @@ describe("a bucket", () => {
     await bao.seal();
     await clients.stop();
     await bao.unseal();
-    expect(clients.refused).toEqual([]);
+    expect(clients.unexplained()).toEqual([]);
     expect((await statusOf(store, "EncryptedBucket.photos")).encryption?.provider).toBe("local");
     await store.stop();
     await removeFolders(store);

@@ -73,6 +73,11 @@ export interface Refused {
 
 const CLIENTS = 8;
 const PAUSE_MS = 10;
+/** A little less than the store waits for a Vault that does not answer. */
+const VAULT_WAITED_MS = 1_500;
+/** Who waits for the same answer of Vault, since when ever, hears of it at the same time. */
+const TOGETHER_MS = 1_000;
+const FOUND_WITHIN_MS = 60_000;
 
 /** Clients that put and get small objects, each under names of its own, until they are told to stop. */
 export class Clients {
@@ -97,6 +102,14 @@ export class Clients {
 
   get acknowledged(): number {
     return this.#acknowledged.length;
+  }
+
+  /** Refusals but those that a Vault explains which stood still for a while, as one may on a busy machine. */
+  unexplained(): readonly Refused[] {
+    const waited = this.refused.filter(({ status, tookMs }) => status === 503 && tookMs >= VAULT_WAITED_MS);
+    return this.refused.filter(
+      ({ status, atMs }) => status !== 503 || !waited.some((one) => Math.abs(one.atMs - atMs) < TOGETHER_MS),
+    );
   }
 
   async #work(client: number): Promise<void> {
@@ -129,8 +142,14 @@ export class Clients {
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#working;
+    const endMs = performance.now() + FOUND_WITHIN_MS;
     for (const name of this.#acknowledged) {
-      const answer = await restObject(this.#credentials, name);
+      let answer = await restObject(this.#credentials, name);
+      while (answer.status === 503 && performance.now() < endMs) {
+        await answer.arrayBuffer();
+        await sleep(PAUSE_MS);
+        answer = await restObject(this.#credentials, name);
+      }
       const body = await answer.text();
       if (body !== name) throw new Error(`"${name}" was acknowledged and gives ${answer.status} ${body}`);
     }
