@@ -3,7 +3,7 @@
 //                           COFFER_E2E_IMAGE=localhost/coffer:TAG as well that image of it runs, and none is built
 //   KUBECONFIG=FILE         the cluster that this file leads to, if COFFER_E2E_IMAGE=REPOSITORY:TAG says which image its
 //                           nodes have or can pull: KUBECONFIG alone may lead to where people work, and is not used
-//   neither                 a new one: by kind where a Docker engine can pull its node image, else one of one node
+//   neither                 a new one: by kind where Docker has its node image or can pull it, else one of one node
 
 import { prepareKubernetes } from "../cluster/binaries.ts";
 import type { Brought, Cluster } from "./brought.ts";

@@ -48,6 +48,13 @@ export async function runningEngine(): Promise<Engine | undefined> {
   return version === "" ? undefined : { name: `Docker ${version}`, docker };
 }
 
+export async function hasImage({ docker }: Engine, name: string): Promise<boolean> {
+  return await docker("image", "inspect", name).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function withOwnEngine<Result>(
   store: string,
   say: (line: string) => void,

@@ -1,15 +1,15 @@
-// A cluster by kind (Kubernetes in Docker), where a Docker engine answers and can pull the image of its nodes.
+// A cluster by kind (Kubernetes in Docker), where a Docker engine answers that has the image of its nodes, or can pull it.
 
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { prepareKubectl } from "../cluster/binaries.ts";
 import { prepareGoProgram } from "../goprogram.ts";
 import { isRunning } from "../processes.ts";
 import type { Brought } from "./brought.ts";
-import { type Engine, runningEngine } from "./engine.ts";
+import { type Engine, hasImage, runningEngine } from "./engine.ts";
 import { accessBy } from "./given.ts";
 import { prepareImage } from "./image.ts";
 import { AUDIT_POLICY } from "./nodeprograms.ts";
@@ -27,10 +27,13 @@ const READY = "180s";
 const PREFIX = "coffer-e2e-";
 const POLICY = "/etc/kubernetes/audit";
 const LOGS = "/var/log/kubernetes";
+const VOLUMES = "/var/local-path-provisioner";
 
 /** Undefined where it can be. */
 export async function whyNoKind(): Promise<string | undefined> {
-  if ((await runningEngine()) === undefined) return "no Docker engine answers";
+  const engine = await runningEngine();
+  if (engine === undefined) return "no Docker engine answers";
+  if (await hasImage(engine, NODE_IMAGE)) return undefined;
   return await run("docker", ["pull", "--quiet", NODE_IMAGE], { timeout: PULL_MS }).then(
     () => undefined,
     (error: unknown) => `Docker cannot pull ${NODE_IMAGE}: ${errorsOf(error).split("\n").at(-1)}`,
@@ -65,9 +68,12 @@ export async function createKind(say: (line: string) => void): Promise<Brought> 
   try {
     const beganMs = performance.now();
     const kubeconfig = join(folder, "kubeconfig");
-    const config = await writeConfig(folder);
+    const auditLog = join(folder, "logs", "audit.log");
+    const volumes = process.getuid?.() === 0 ? join(folder, "volumes") : undefined;
+    const config = await writeConfig({ folder, auditLog, volumes });
     const making = ["create", "cluster", "--name", name, "--config", config, "--kubeconfig", kubeconfig];
-    await run(kind, [...making, "--wait", READY], { timeout: CREATE_MS });
+    // By name: kind's own default is a digest, and what the engine has under the name may be another one.
+    await run(kind, [...making, "--image", NODE_IMAGE, "--wait", READY], { timeout: CREATE_MS });
     const seconds = ((performance.now() - beganMs) / 1000).toFixed(1);
     const { repository, defaultTag, archive } = await prepareImage(say);
     await run(kind, ["load", "image-archive", archive, "--name", name], { timeout: CREATE_MS });
@@ -82,8 +88,8 @@ export async function createKind(say: (line: string) => void): Promise<Brought> 
         hostName: gateway,
         hostAddress: gateway,
         isRouted: false,
-        auditLog: join(folder, "logs", "audit.log"),
-        volumes: join(folder, "volumes"),
+        auditLog,
+        volumes,
       },
       image: { repository, tag: defaultTag, isDefault: true },
       stop,
@@ -94,10 +100,23 @@ export async function createKind(say: (line: string) => void): Promise<Brought> 
   }
 }
 
-/** What the node shares with this machine: the audit log and the volumes. */
-async function writeConfig(folder: string): Promise<string> {
-  for (const shared of ["policy", "logs", "volumes"]) await mkdir(join(folder, shared));
-  await writeFile(join(folder, "policy", "policy.yaml"), AUDIT_POLICY);
+interface Shared {
+  readonly folder: string;
+  readonly auditLog: string;
+  /** undefined: they stay in the node. */
+  readonly volumes: string | undefined;
+}
+
+/** What the node shares with this machine. Its programs are root: whoever is not root here could not read what they write,
+ *  nor remove it. */
+async function writeConfig({ folder, auditLog, volumes }: Shared): Promise<string> {
+  const policy = join(folder, "policy");
+  await mkdir(policy);
+  await mkdir(dirname(auditLog));
+  if (volumes !== undefined) await mkdir(volumes);
+  await writeFile(join(policy, "policy.yaml"), AUDIT_POLICY);
+  // The API server goes on with a file that is there, and leaves it its owner.
+  await writeFile(auditLog, "");
   const volume = (name: string, path: string, readOnly: boolean) => ({
     name,
     hostPath: path,
@@ -120,9 +139,9 @@ async function writeConfig(folder: string): Promise<string> {
         role: "control-plane",
         kubeadmConfigPatches: [JSON.stringify(patch)],
         extraMounts: [
-          { hostPath: join(folder, "policy"), containerPath: POLICY, readOnly: true },
-          { hostPath: join(folder, "logs"), containerPath: LOGS },
-          { hostPath: join(folder, "volumes"), containerPath: "/var/local-path-provisioner" },
+          { hostPath: policy, containerPath: POLICY, readOnly: true },
+          { hostPath: dirname(auditLog), containerPath: LOGS },
+          ...(volumes === undefined ? [] : [{ hostPath: volumes, containerPath: VOLUMES }]),
         ],
       },
     ],

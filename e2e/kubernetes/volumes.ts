@@ -2,7 +2,7 @@
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { PORTS, storeObjectName } from "../../crds/names.ts";
 import { filesWith } from "../search.ts";
 import { getObject, sharedCluster } from "./cluster.ts";
@@ -21,9 +21,11 @@ export async function volumeFilesWith(
   if (name === undefined) throw new Error(`The store ${store} has no volume`);
   const { volumes } = sharedCluster();
   if (volumes === undefined) return await copiedFilesWith(team, store, forms);
-  const path = (await getObject("persistentvolumes", undefined, name))?.spec?.local?.path as string | undefined;
-  if (path === undefined || !path.startsWith(volumes)) throw new Error(`The volume ${name} is not in ${volumes}`);
-  return await filesWith(path, forms);
+  const { local, hostPath } = (await getObject("persistentvolumes", undefined, name))?.spec ?? {};
+  const path = (local ?? hostPath)?.path as string | undefined;
+  if (path === undefined) throw new Error(`The volume ${name} is no folder of its node`);
+  // On its node the folder of all volumes may have another name.
+  return await filesWith(join(volumes, basename(path)), forms);
 }
 
 async function copiedFilesWith(team: Team, store: string, forms: readonly Buffer[]) {
