@@ -71,7 +71,7 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
   const keys = createBucketKeys({ storage, storeId, audit, nowMs });
   const buckets = createBuckets({ storage, sealer: createSettingsSealer(keys), audit, nowMs, made });
   await buckets.recall(signal);
-  const objects = createObjects({ storage, keys, audit, nowMs, shownByDefault: buckets.shownByDefault });
+  const objects = createObjects({ storage, keys, audit, nowMs, shownByDefault: buckets.shownByDefault, metrics });
   const inFlight = createInFlight();
   const kinds = [createRewrapJob(keys, objects, inFlight.some), createEmptyJob(storage, objects, buckets)];
   const jobs = createJobs({ storage, live, kinds, log, nowMs, inFlight });

@@ -18,6 +18,8 @@ export interface Metrics {
   /** Something that was authenticated did not hold. */
   tamper(): void;
   auditLost(): void;
+  /** Names of one page of a listing: those that were remembered, those whose records were opened; and what is remembered. */
+  listed(remembered: number, opened: number, memoryBytes: number): void;
   /** What the daily comparison of records and bodies found. */
   checked(bodiesMissing: number, bodiesWithoutRecord: number): void;
 }
@@ -36,6 +38,7 @@ export function createMetrics(): Metrics {
     ...kmsMetrics(registers),
     ...configMetrics(registers),
     ...auditMetrics(registers),
+    ...listMetrics(registers),
     ...checkMetrics(registers),
   };
 }
@@ -127,6 +130,29 @@ function auditMetrics(registers: Registry[]): Pick<Metrics, "tamper" | "auditLos
     registers,
   });
   return { tamper: () => tampered.inc(), auditLost: () => lost.inc() };
+}
+
+function listMetrics(registers: Registry[]): Pick<Metrics, "listed"> {
+  const names = new Counter({
+    name: "coffer_listed_names_total",
+    help: "Names in listings, by where what is said of them was: remembered, or in records that were opened.",
+    labelNames: ["from"],
+    registers,
+  });
+  const held = new Gauge({
+    name: "coffer_listed_memory_bytes",
+    help: "What is remembered of records that listings opened; at most 32 MiB.",
+    registers,
+  });
+  const fromMemory = names.labels("memory");
+  const fromRecords = names.labels("records");
+  return {
+    listed(remembered, opened, memoryBytes) {
+      fromMemory.inc(remembered);
+      fromRecords.inc(opened);
+      held.set(memoryBytes);
+    },
+  };
 }
 
 function checkMetrics(registers: Registry[]): Pick<Metrics, "checked"> {

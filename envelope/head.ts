@@ -37,6 +37,7 @@ const VERSION = 1;
 const SUITES: readonly (Suite | undefined)[] = [undefined, "AES-256-GCM", "ChaCha20-Poly1305"];
 const USES: readonly Use[] = ["body", "part-list", "envelope", "data-key", "local-wrap"];
 const LABEL = Buffer.from("oes1/segment\0");
+const FINGERPRINT_LABEL = Buffer.from("coffer/fingerprint\0");
 const ONE = Buffer.from([1]);
 
 /** The byte that stands for a suite. */
@@ -127,6 +128,11 @@ export function segmentKeys(
 ): { chunkKey: Buffer; commitment: Buffer } {
   const keys = expand(key, LABEL, [head, ...context]);
   return { chunkKey: keys.subarray(0, 32), commitment: keys.subarray(32, HEADER_BYTES) };
+}
+
+/** 16 bytes that tell one key from another and nothing about it; never stored, so no part of the format. */
+export function fingerprintOf(key: Key): Uint8Array {
+  return Uint8Array.from(expand(key, FINGERPRINT_LABEL, []).subarray(0, 16));
 }
 
 /** `WrongKey` unless the commitment that was read is the one that the key gives. Constant in time. */

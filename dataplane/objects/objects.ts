@@ -6,6 +6,7 @@ import { completeUpload } from "./complete.ts";
 import { copyObject, copyPart } from "./copy.ts";
 import { getObject, headObject } from "./get.ts";
 import { listObjects } from "./list.ts";
+import { createListedMemory } from "./listed.ts";
 import { createOpenedMemory } from "./opened.ts";
 import { listParts, putPart } from "./parts.ts";
 import { putObject } from "./put.ts";
@@ -22,10 +23,14 @@ export type * from "./store.ts";
 
 /** About 8 MiB. */
 const OPENED_MAX = 4096;
+/** Of what listings say: about a million names. */
+const LISTED_BYTES_MAX = 32 * 2 ** 20;
 
 /** Keeps nothing but caches: any number of stores may work on one storage. */
 export function createObjects(needs: ObjectsNeeds): ObjectStore {
-  const room = { ...needs, opened: createOpenedMemory(OPENED_MAX) };
+  const opened = createOpenedMemory(OPENED_MAX);
+  const listed = createListedMemory(LISTED_BYTES_MAX);
+  const room = { ...needs, opened, listed };
   const run = <Result>(call: Call, deed: Deed, work: () => Promise<Result>) => audited(room, call, deed, work);
   /** The same where bytes are moved: how many stands in the audit line. */
   const move = <Result extends Sized>(call: Call, deed: Deed, work: () => Promise<Result>) =>

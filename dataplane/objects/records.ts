@@ -25,7 +25,7 @@ import type { Entry, EnvelopeSource, ObjectRef } from "../storage/storage.ts";
 import type { Encryption } from "./encryption.ts";
 import type { OpenedMemory, OpenedObject } from "./opened.ts";
 import type { Room } from "./room.ts";
-import type { Checksum, ObjectInfo, Shown } from "./store.ts";
+import type { Checksum, ListedObject, ObjectInfo, Shown } from "./store.ts";
 
 /** What stays as the request said it. */
 export interface Described {
@@ -155,18 +155,22 @@ export async function checkMarker(room: Room, call: Call, bucket: BucketEntry, e
   openEnvelope(envelope, { ...placeOf(entry.ref.name, entry.version), kind: "marker" }, bucketKey.key);
 }
 
-/** The answer to a client. `sizeBytes` and `etag` are there once the contents are whole. */
+/** What a listing says. `sizeBytes` and `etag` are there once the contents are whole. */
+export function listedOf(ref: ObjectRef, contents: ReadContents<"object">): ListedObject {
+  const { sizeBytes, etag } = measuredOf(contents);
+  const checksums = (contents.checksums ?? []).map(
+    ({ algorithm, composite }) => ({ algorithm, kind: composite ? "composite" : "whole" }) as const,
+  );
+  return { ref, sizeBytes, etag: etagText(etag), modifiedMs: contents.modifiedMs, checksums };
+}
+
+/** The answer to a client, likewise. */
 export function infoOf(ref: ObjectRef, contents: ReadContents<"object">, bucketKey: BucketKey): ObjectInfo {
-  const { key, etag, bodyHead } = contents;
-  if (contents.sizeBytes === undefined || etag === undefined) {
-    throw new EnvelopeError(
-      "Missing",
-      "The size or the ETag of the object is neither in its envelope nor behind its body",
-    );
-  }
+  const { key, bodyHead } = contents;
+  const { sizeBytes, etag } = measuredOf(contents);
   return {
     ref,
-    sizeBytes: contents.sizeBytes,
+    sizeBytes,
     etag: etagText(etag),
     modifiedMs: contents.modifiedMs,
     headers: contents.headers ?? NOTHING,
@@ -178,6 +182,16 @@ export function infoOf(ref: ObjectRef, contents: ReadContents<"object">, bucketK
     checksums: (contents.checksums ?? []).map((checksum) => checksumOf(checksum, etag.parts)),
     partsCount: bodyHead === undefined || isPartListHead(bodyHead) ? etag.parts : undefined,
   };
+}
+
+function measuredOf({ sizeBytes, etag }: ReadContents<"object">): { readonly sizeBytes: number; readonly etag: Etag } {
+  if (sizeBytes === undefined || etag === undefined) {
+    throw new EnvelopeError(
+      "Missing",
+      "The size or the ETag of the object is neither in its envelope nor behind its body",
+    );
+  }
+  return { sizeBytes, etag };
 }
 
 /** The answer about what has just been written. */

@@ -4,7 +4,9 @@ import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import { type Failure, failureOf } from "../failure.ts";
 import type { BucketKeys } from "../keys/keys.ts";
+import type { Metrics } from "../metrics.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { ListedMemory } from "./listed.ts";
 import type { OpenedMemory } from "./opened.ts";
 
 export interface ObjectsNeeds {
@@ -16,11 +18,13 @@ export interface ObjectsNeeds {
   shownByDefault(call: Call, bucket: BucketEntry): DefaultShown | Promise<DefaultShown>;
   /** The least that a part but the last may have; S3's 5 MiB if left out. The storage may ask for more. */
   readonly partBytesMin?: number;
+  readonly metrics?: Pick<Metrics, "listed">;
 }
 
 /** What the verbs share: what they were given, and what they remember. */
 export interface Room extends ObjectsNeeds {
   readonly opened: OpenedMemory;
+  readonly listed: ListedMemory;
 }
 
 export type DefaultShown = "AES256" | "aws:kms" | "none";

@@ -35,6 +35,11 @@ export interface ObjectInfo {
   readonly partsCount: number | undefined;
 }
 
+/** What a listing says of an object. */
+export interface ListedObject extends Pick<ObjectInfo, "ref" | "sizeBytes" | "etag" | "modifiedMs"> {
+  readonly checksums: readonly Pick<Checksum, "algorithm" | "kind">[];
+}
+
 /** Conditions of a write: judged on what is there, and held by its tag until the commit. */
 export interface WriteConditions {
   readonly ifMatch: string | undefined;
@@ -105,7 +110,7 @@ export interface ListQuery {
 
 /** Ordered by UTF-8 bytes, items and prefixes merged by the reader where the protocol wants them apart. */
 export interface Listing {
-  readonly objects: readonly ObjectInfo[];
+  readonly objects: readonly ListedObject[];
   readonly prefixes: readonly string[];
   readonly truncated: boolean;
   /** The last name or common prefix of the page. */

@@ -3,7 +3,7 @@ import type { Call } from "../call.ts";
 import { Failure } from "../failure.ts";
 import { sendBlocks, sendWhole } from "../http/stream.ts";
 import type { Exchange } from "../http/table.ts";
-import type { ObjectInfo, ObjectStore } from "../objects/objects.ts";
+import type { ListedObject, ObjectStore } from "../objects/objects.ts";
 import type { ListingJson, ObjectJson } from "./api.ts";
 import { checkLength } from "./body.ts";
 import type { Target } from "./target.ts";
@@ -81,7 +81,7 @@ export async function listObjects(
   sendWhole(answer, 200, "application/json", JSON.stringify(json));
 }
 
-function objectJson({ ref, sizeBytes, etag, modifiedMs }: ObjectInfo): ObjectJson {
+function objectJson({ ref, sizeBytes, etag, modifiedMs }: ListedObject): ObjectJson {
   return { name: ref.name, sizeBytes, etag, modified: new Date(modifiedMs).toISOString() };
 }
 

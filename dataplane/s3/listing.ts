@@ -1,7 +1,7 @@
 /** ListObjects, v1 and v2: a page of names, its markers and its tokens. */
 import { hash } from "node:crypto";
 import { Failure } from "../failure.ts";
-import type { Listing, ObjectInfo } from "../objects/objects.ts";
+import type { ListedObject, Listing } from "../objects/objects.ts";
 import { checksumType, sendXml } from "./answers.ts";
 import { base64Bytes, wholeNumber } from "./fields.ts";
 import { bucketOf, decided, type Handle } from "./handling.ts";
@@ -104,7 +104,7 @@ function pageElements(page: PageWanted, listing: Listing): string[] {
   ];
 }
 
-function contents(info: ObjectInfo, encode: PageWanted["encode"], withOwner: boolean): string {
+function contents(info: ListedObject, encode: PageWanted["encode"], withOwner: boolean): string {
   const [checksum] = info.checksums;
   const inner = [
     element("Key", encode(info.ref.name)),
