@@ -75,12 +75,26 @@ function seen({ latenciesMs, failures, seconds }: Run) {
 
 /** So many clients, for that long. */
 export async function loop(clients: number, seconds: number, next: () => Promise<void>): Promise<Run> {
+  const endMs = performance.now() + seconds * 1000;
+  return run(clients, () => performance.now() < endMs, next);
+}
+
+/** So many clients, that many times in all. */
+export function timed(clients: number, count: number, action: (at: number) => Promise<void>): Promise<Run> {
+  let at = 0;
+  return run(
+    clients,
+    () => at < count,
+    () => action(at++),
+  );
+}
+
+async function run(clients: number, goesOn: () => boolean, next: () => Promise<void>): Promise<Run> {
   const latenciesMs: number[] = [];
   const failures: string[] = [];
   const begunMs = performance.now();
-  const endMs = begunMs + seconds * 1000;
   const client = async (): Promise<void> => {
-    while (performance.now() < endMs) {
+    while (goesOn()) {
       const askedMs = performance.now();
       try {
         await next();

@@ -6,12 +6,20 @@ import { Worker } from "node:worker_threads";
 import type { BesideRuns, BesideWanted } from "./beside.ts";
 import { BenchBody } from "./body.ts";
 import type { S3Client } from "./client.ts";
-import { each, type Measured, measure, messageOf, observe, type Run, seenAlone } from "./load.ts";
+import { each, type Measured, measure, messageOf, observe, type Run, seenAlone, timed } from "./load.ts";
 import type { Options } from "./options.ts";
 import type { Server } from "./servers.ts";
 import type { Encryption } from "./store.ts";
 
-export type Operation = "PUT signed" | "PUT unsigned" | "GET" | "LIST" | "PUT and GET" | "PUT beside" | "GET beside";
+export type Operation =
+  | "PUT signed"
+  | "PUT unsigned"
+  | "GET"
+  | "LIST first"
+  | "LIST again"
+  | "PUT and GET"
+  | "PUT beside"
+  | "GET beside";
 
 export interface Row {
   readonly server: string;
@@ -33,6 +41,7 @@ const GIB = 2 ** 30;
 const FILL_CLIENTS = 8;
 const AGED_BYTES_MAX = 64 * 1024;
 const PAGE_NAMES = 1000;
+const WARM_PAGES = 20;
 const BESIDE_BYTES = 1024;
 /** A row of streams is so much longer than another. */
 const STREAM_ROWS = 3;
@@ -102,21 +111,33 @@ export async function agedRows(server: Server, options: Options, tell: Tell): Pr
   }
 }
 
-/** Pages of names out of very many under one prefix. */
+/** All pages of very many names under one prefix, in their order: for the first time, then again and again. */
 export async function listRows(server: Server, options: Options, tell: Tell): Promise<void> {
   const client = server.clients.on;
   const prefix = "listed/";
   const body = new BenchBody(1);
   const name = (at: number): string => prefix + String(at).padStart(9, "0");
-  await each(options.listed, FILL_CLIENTS * 2, (at) => client.put(name(at), body, false));
+  const common = { server: server.label, encryption: "on", index: "fresh" } as const;
+  const filled = await observe(server.measuring, () =>
+    timed(FILL_CLIENTS * 2, options.listed, (at) => client.put(name(at), body, false)),
+  );
+  const fill = { operation: "PUT unsigned", sizeBytes: 1, clients: FILL_CLIENTS * 2, movedBytes: 0 } as const;
+  tell({ ...common, ...fill, measured: filled });
   const pageNames = Math.min(PAGE_NAMES, options.listed - 1);
-  const measured = await measure(server.measuring, 1, options.seconds, async (at) => {
-    const from = (at * 104_729) % (options.listed - pageNames);
-    const found = await client.list(prefix, name(from), pageNames);
+  const pages = Math.floor((options.listed - 1) / pageNames);
+  const list = async (page: number): Promise<void> => {
+    const found = await client.list(prefix, name(page * pageNames), pageNames);
     if (found !== pageNames) throw new Error(`a page has ${found} names`);
-  });
-  const row = { encryption: "on", operation: "LIST", index: "fresh", sizeBytes: undefined, clients: 1 } as const;
-  tell({ server: server.label, ...row, measured, movedBytes: 0 });
+  };
+  // The first pages are not counted: the server has not listed before.
+  const warm = Math.min(WARM_PAGES, Math.floor(pages / 4));
+  await each(warm, 1, list);
+  const first = await observe(server.measuring, () => timed(1, pages - warm, (at) => list(warm + at)));
+  const row = { sizeBytes: undefined, clients: 1, movedBytes: 0 } as const;
+  tell({ ...common, ...row, operation: "LIST first", measured: first });
+  const walks = Math.max(1, Math.ceil((options.seconds * 50) / pages));
+  const again = await observe(server.measuring, () => timed(1, walks * pages, (at) => list(at % pages)));
+  tell({ ...common, ...row, operation: "LIST again", measured: again });
 }
 
 /** Bodies of a GiB, most of which are cut off: what matters is what so many cost at once, and small requests beside them. */
