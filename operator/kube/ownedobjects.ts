@@ -28,13 +28,18 @@ export class OwnedObjects {
   readonly #kube: Kube;
   readonly #applied = new Map<string, Applied>();
   readonly #taken = new Set<string>();
+  /** Uids of what was removed while it was being applied: the watch may tell of that before the apply has its answer. */
+  readonly #removedMeanwhile = new Map<string, Set<string | undefined>>();
 
   /** Hears of objects that are removed by others. */
   constructor(kube: Kube, types: readonly OwnedType[]) {
     this.#kube = kube;
     for (const { type, watch } of types) {
       watch.listen((change) => {
-        if (change.kind === "removed") this.#applied.delete(keyOf(type, nameOf(change.object)));
+        if (change.kind !== "removed") return;
+        const key = keyOf(type, nameOf(change.object));
+        this.#applied.delete(key);
+        this.#removedMeanwhile.get(key)?.add(change.object.metadata.uid);
       });
     }
   }
@@ -70,10 +75,17 @@ export class OwnedObjects {
       return "taken";
     }
     this.#taken.delete(key);
-    const result = await this.#applyOver(type, wanted, there, signal);
-    this.#applied.set(key, { wanted: hashOf(wanted), result: resultOf(result) });
-    watch.note(result);
-    return "applied";
+    const removed = new Set<string | undefined>();
+    this.#removedMeanwhile.set(key, removed);
+    try {
+      const result = await this.#applyOver(type, wanted, there, signal);
+      if (removed.has(result.metadata.uid)) return "applied";
+      this.#applied.set(key, { wanted: hashOf(wanted), result: resultOf(result) });
+      watch.note(result);
+      return "applied";
+    } finally {
+      this.#removedMeanwhile.delete(key);
+    }
   }
 
   /** What is ours; another's stays. */
