@@ -9,6 +9,9 @@ interface Kept {
 export interface KeyCache {
   get(id: string, nowMs: number): BucketKey | undefined;
   put(id: string, bucketKey: BucketKey, nowMs: number): void;
+  readonly size: number;
+  /** Lets go of those whose time has run out; how many these were. */
+  sweep(nowMs: number): number;
 }
 
 /** `ttlMs` 0 keeps nothing. */
@@ -16,6 +19,9 @@ export function createKeyCache(ttlMs: number, maxEntries: number): KeyCache {
   // A Map iterates in the order of insertion: what is used is inserted again, so the first is the least recently used.
   const kept = new Map<string, Kept>();
   return {
+    get size() {
+      return kept.size;
+    },
     get(id, nowMs) {
       const found = kept.get(id);
       if (found === undefined) return undefined;
@@ -32,6 +38,11 @@ export function createKeyCache(ttlMs: number, maxEntries: number): KeyCache {
         if (kept.size <= maxEntries) break;
         kept.delete(oldest);
       }
+    },
+    sweep(nowMs) {
+      const before = kept.size;
+      for (const [id, { untilMs }] of kept) if (untilMs <= nowMs) kept.delete(id);
+      return before - kept.size;
     },
   };
 }

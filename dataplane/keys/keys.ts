@@ -22,6 +22,7 @@ export type { BucketKey, BucketKeys, BucketKeysNeeds, Counts, StepDone } from ".
 export { noCounts } from "./port.ts";
 export { createSettingsSealer } from "./settings.ts";
 export { openStoreId } from "./store-id.ts";
+export { sweepKeys } from "./sweeping.ts";
 
 export function createBucketKeys(needs: BucketKeysNeeds): BucketKeys {
   const { storage, storeId, nowMs } = needs;
@@ -72,6 +73,7 @@ export function createBucketKeys(needs: BucketKeysNeeds): BucketKeys {
     },
     ...dataKeyMethods(needs, dataKeys),
     rewrap: (call, bucket, cursor) => rewrapStep(call, bucket, cursor, needs),
+    sweep: opened.sweep,
   };
 }
 

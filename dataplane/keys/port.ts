@@ -4,6 +4,7 @@ import type { KmsContext, Wrapped } from "../../kms/kms.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
+import type { Snapshot } from "../snapshot.ts";
 import type { Storage } from "../storage/storage.ts";
 
 export interface BucketKey {
@@ -62,6 +63,9 @@ export interface BucketKeys {
   ): Promise<Uint8Array>;
   /** One bounded step of wrapping every record of the bucket anew, under the newest version of its wanted KMS key. */
   rewrap(call: Call, bucket: BucketEntry, cursor: string | undefined): Promise<StepDone>;
+  /** Lets go of opened keys whose time has run out, or whose provider this configuration has no more; how many. Without
+   *  it they would not be used either, but stay in memory until others take their place. */
+  sweep(snapshot: Snapshot): number;
 }
 
 export interface BucketKeysNeeds {
