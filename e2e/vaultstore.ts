@@ -75,8 +75,8 @@ const CLIENTS = 8;
 const PAUSE_MS = 10;
 /** A little less than the store waits for a Vault that does not answer. */
 const VAULT_WAITED_MS = 1_500;
-/** Who waits for the same answer of Vault, since when ever, hears of it at the same time. */
-const TOGETHER_MS = 1_000;
+/** Who waits for the same answer of Vault, since when ever, hears of it at the same time; then it is not asked for a while. */
+const EXPLAINED_MS = 8_000;
 const FOUND_WITHIN_MS = 60_000;
 
 /** Clients that put and get small objects, each under names of its own, until they are told to stop. */
@@ -108,7 +108,7 @@ export class Clients {
   unexplained(): readonly Refused[] {
     const waited = this.refused.filter(({ status, tookMs }) => status === 503 && tookMs >= VAULT_WAITED_MS);
     return this.refused.filter(
-      ({ status, atMs }) => status !== 503 || !waited.some((one) => Math.abs(one.atMs - atMs) < TOGETHER_MS),
+      ({ status, atMs }) => status !== 503 || !waited.some((one) => Math.abs(one.atMs - atMs) < EXPLAINED_MS),
     );
   }
 

@@ -49,8 +49,10 @@ async function put(of: Team, name: string): Promise<void> {
   // A pod is ready a moment before its Service leads to it: until then connections are refused.
   await waitFor(`an answer to ${name}`, GONE_MS, async () => {
     const answer = await restObject(credentials, "a", { method: "PUT", body: "a" }).catch(() => undefined);
-    if (answer !== undefined) expect([name, answer.ok, answer.status]).toEqual([name, true, answer.status]);
-    return answer !== undefined;
+    // A Vault on a busy machine may take longer to answer than a client is kept waiting.
+    if (answer === undefined || answer.status === 503) return false;
+    expect([name, answer.ok, answer.status]).toEqual([name, true, answer.status]);
+    return true;
   });
 }
 

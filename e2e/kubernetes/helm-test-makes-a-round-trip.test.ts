@@ -9,7 +9,7 @@ import { listObjects, sharedCluster } from "./cluster.ts";
 import { RELEASE } from "./install.ts";
 import type { Resource } from "./objects.ts";
 
-const TEST_MS = 150_000;
+const TEST_MS = 270_000;
 const NAME = `${RELEASE}-test`;
 const MADE: readonly Resource[] = [
   "kmsproviders",
@@ -24,7 +24,7 @@ const MADE: readonly Resource[] = [
 
 async function helmTest(): Promise<HelmAnswer> {
   const { helm, kubeconfig, operatorNamespace } = sharedCluster();
-  const flags = ["test", RELEASE, "--namespace", operatorNamespace, "--timeout", "2m"];
+  const flags = ["test", RELEASE, "--namespace", operatorNamespace, "--timeout", "4m"];
   return await askHelm(helm, flags, kubeconfig, TEST_MS);
 }
 

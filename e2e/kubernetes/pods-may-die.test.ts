@@ -13,8 +13,8 @@ import { Traffic } from "./traffic.ts";
 
 const READY_MS = 180_000;
 const SERVED = 60;
-/** What a busy machine takes for what is done at once elsewhere. A client that is left without an answer waits for 20 s. */
-const SLACK_MS = 10_000;
+/** A client that is left without an answer waits for 20 s. Beside it what a busy machine takes for what is done at once elsewhere. */
+const SLACK_MS = 30_000;
 
 let team: Team;
 let signals: Signals;

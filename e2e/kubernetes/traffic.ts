@@ -18,7 +18,11 @@ const LARGE_BYTES = 150_000;
 const PAUSE_MS = 20;
 /** A connection to what has gone without a word says nothing for ever. */
 const REQUEST_MS = 20_000;
-const SERVED_MS = 60_000;
+const SERVED_MS = 120_000;
+/** A little less than a store waits for a Vault that does not answer. */
+const VAULT_WAITED_MS = 1_500;
+/** Who waits for the same answer of Vault, since when ever, hears of it at the same time; then it is not asked for a while. */
+const EXPLAINED_MS = 8_000;
 /** What a connection says of a server that has gone. */
 const GONE = ["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"];
 
@@ -27,6 +31,7 @@ export interface Refused {
   readonly what: string;
   readonly why: string;
   readonly atMs: number;
+  readonly tookMs: number;
 }
 
 /** A time in which no request was served, whoever's. */
@@ -61,6 +66,15 @@ export class Traffic {
   /** Also of a client that waits for an answer when it is stopped: known once it has stopped. */
   get longestGap(): Gap {
     return this.#longestGap;
+  }
+
+  /** Refusals but those that a Vault explains which stood still for a while, as one may on a busy machine. */
+  unexplained(): readonly Refused[] {
+    const isOfStore = ({ why }: Refused) => why.startsWith("503 ");
+    const waited = this.refused.filter((one) => isOfStore(one) && one.tookMs >= VAULT_WAITED_MS);
+    return this.refused.filter(
+      (one) => !isOfStore(one) || !waited.some(({ atMs }) => Math.abs(atMs - one.atMs) < EXPLAINED_MS),
+    );
   }
 
   /** Until so many more were served. Fails at once when a client met what it may not meet. */
@@ -103,12 +117,14 @@ export class Traffic {
   }
 
   async #attempt(what: string, work: () => Promise<void>): Promise<void> {
+    const beganMs = performance.now();
     try {
       await work();
     } catch (error) {
       const why = retriable(error);
       if (why === undefined) throw new Error(`The ${what} met what no client may meet: ${error}`, { cause: error });
-      this.refused.push({ what, why, atMs: performance.now() });
+      const atMs = performance.now();
+      this.refused.push({ what, why, atMs, tookMs: atMs - beganMs });
       return;
     }
     const nowMs = performance.now();
