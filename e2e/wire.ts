@@ -26,7 +26,7 @@ export function headOf(method: string, target: string, headers: Readonly<Record<
 export async function converse(
   port: number,
   moves: readonly Move[],
-  withinMs = 20_000,
+  withinMs = 60_000,
 ): Promise<WireAnswer | undefined> {
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   socket.on("error", () => undefined);

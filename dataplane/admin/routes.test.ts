@@ -89,7 +89,10 @@ async function openAdmin(needs: Partial<AdminNeeds> = {}): Promise<Admin> {
 }
 
 function loadConfig(live: Live): Promise<unknown> {
-  return live.offer(emptyConfig({ revision: 7, providers: [provider], buckets: [bucket] }), AbortSignal.timeout(5000));
+  return live.offer(
+    emptyConfig({ revision: 7, providers: [provider], buckets: [bucket] }),
+    AbortSignal.timeout(60_000),
+  );
 }
 
 describe("the admin listener", () => {
@@ -236,7 +239,7 @@ describe("the admin listener", () => {
   test("prints no metrics where the configuration says so", async () => {
     const { ask, live } = await openAdmin();
     const settings = { ...defaultSettings, metrics: { enabled: false } };
-    await live.offer(emptyConfig({ settings }), AbortSignal.timeout(5000));
+    await live.offer(emptyConfig({ settings }), AbortSignal.timeout(60_000));
     expect((await ask("/metrics")).status).toBe(404);
   });
 

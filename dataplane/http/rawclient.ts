@@ -75,7 +75,7 @@ export async function recordedPorts<Target>(
     () => Promise.reject(new Error("no provider is opened here")),
     () => undefined,
   );
-  await live.offer(emptyConfig(config), AbortSignal.timeout(5000));
+  await live.offer(emptyConfig(config), AbortSignal.timeout(60_000));
   const lines: RequestFields[] = [];
   const events: RecordedPorts<Target>["events"] = [];
   const note = (message: string, fields: Readonly<Record<string, unknown>> = {}): void =>

@@ -13,7 +13,7 @@ import { type Answer, type Asked, ask, CREDENTIAL, send, startWorld, type World 
 const READER = { ...CREDENTIAL, accessKeyId: "READER", tokenSha256: "b".repeat(64), permissions: ["Read" as const] };
 const WRITER = { ...CREDENTIAL, accessKeyId: "WRITER", tokenSha256: "c".repeat(64), permissions: ["Write" as const] };
 /** A busy machine is not late by that much. */
-const SLOW_ANSWER_MS = 1000;
+const SLOW_ANSWER_MS = 2000;
 const ENDED = { ...CREDENTIAL, accessKeyId: "ENDED", tokenSha256: "d".repeat(64), endsMs: 1 };
 
 let complete: ObjectStore["completeUpload"] | undefined;

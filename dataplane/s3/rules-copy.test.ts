@@ -11,7 +11,7 @@ const READER = { ...CREDENTIAL, accessKeyId: "READER", tokenSha256: "b".repeat(6
 const WRITER = { ...CREDENTIAL, accessKeyId: "WRITER", tokenSha256: "c".repeat(64), permissions: ["Write" as const] };
 const SSE = "x-amz-server-side-encryption";
 /** A busy machine is not late by that much. */
-const SLOW_ANSWER_MS = 1000;
+const SLOW_ANSWER_MS = 2000;
 const ring = createRing(new Date());
 let world: World;
 let around: Partial<ObjectStore> = {};
