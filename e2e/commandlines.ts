@@ -12,7 +12,7 @@ import { preparePython } from "./python.ts";
 
 const run = promisify(execFile);
 
-const LIMIT_MS = 100_000;
+const LIMIT_MS = 240_000;
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 export type CommandLineName = "aws-cli" | "rclone" | "s3cmd";

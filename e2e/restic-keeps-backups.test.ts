@@ -60,7 +60,7 @@ for (const [kind, bucketOf] of Object.entries(BUCKETS)) {
         RESTIC_REPOSITORY: `s3:${credentials.endpoint}/${credentials.bucket}/repository`,
       };
       // A path from here, so that what else goes on above the tree is no part of it.
-      const settings = { cwd: work, env, timeout: 100_000, maxBuffer: 16 * 1024 * 1024 };
+      const settings = { cwd: work, env, timeout: 240_000, maxBuffer: 16 * 1024 * 1024 };
       restic = async (...args) => (await run("restic", args, settings)).stdout;
       await restic("init");
     });

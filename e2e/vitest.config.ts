@@ -16,8 +16,8 @@ const shared = {
   root: resolve(import.meta.dirname, ".."),
   pool: "forks",
   // More than any wait in a test: whatever is waited for in vain says so itself.
-  testTimeout: 300_000,
-  hookTimeout: 180_000,
+  testTimeout: 600_000,
+  hookTimeout: 300_000,
 } as const;
 
 // Each file starts a store of its own.
