@@ -52,14 +52,12 @@ export interface OpenBaoSettings {
 /** In memory, unsealed, with a transit engine at `transit`. */
 export async function startOpenBao({ tls = false, host = "127.0.0.1", port }: OpenBaoSettings = {}): Promise<OpenBao> {
   const folder = await mkdtemp(join(tmpdir(), "coffer-openbao-"));
-  const at = `${host}:${port ?? (await freePort(host))}`;
-  const { server, said } = await run(folder, [
+  const { server, said, at } = await runAt(folder, host, port, (address) => [
     ...(tls ? ["-dev-tls", `-dev-tls-cert-dir=${folder}`] : ["-dev"]),
     `-dev-root-token-id=${ROOT_TOKEN}`,
-    `-dev-listen-address=${at}`,
+    `-dev-listen-address=${address}`,
     "-dev-no-store-token",
   ]);
-  await said.until(/Root Token: /);
   const unsealKey = /Unseal Key: (\S+)/.exec(said.text())?.[1] ?? "";
   const caBundle = tls ? await readFile(join(folder, "vault-ca.pem"), "utf8") : undefined;
   const address = `${tls ? "https" : "http"}://${at}`;
@@ -71,6 +69,26 @@ export async function startOpenBao({ tls = false, host = "127.0.0.1", port }: Op
     throw error;
   }
   return bao;
+}
+
+/** Without a port that was asked for, on another if somebody takes the first before the server does. */
+async function runAt(
+  folder: string,
+  host: string,
+  port: number | undefined,
+  settingsAt: (address: string) => readonly string[],
+): Promise<{ server: ChildProcess; said: Said; at: string }> {
+  for (;;) {
+    const at = `${host}:${port ?? (await freePort(host))}`;
+    const { server, said } = await run(folder, settingsAt(at));
+    try {
+      await said.until(/Root Token: /);
+      return { server, said, at };
+    } catch (error) {
+      server.kill("SIGKILL");
+      if (port !== undefined || !said.text().includes("address already in use")) throw error;
+    }
+  }
 }
 
 /** Servers with one storage, replicated among them: the first is active, the others are standbys. */
