@@ -68,6 +68,21 @@ describe("Looks", () => {
     expect(counted).toEqual(["a b Vault unreachable", "a b Vault unreachable"]);
   });
 
+  test("that are asked for while one is under way follow it, however long the interval is", async () => {
+    const looks = new Looks(systemClock, () => undefined, noCounts, stopping.signal);
+    const hourly = { interval: "1h", timeout: "300ms", failureThreshold: 1 };
+    const patient = { spec: { healthCheck: hourly } } as unknown as KmsProvider;
+    const options = optionsOf((server.address() as AddressInfo).port);
+    const first = looks.look("a/b", patient, options);
+    looks.hurry("a/b");
+    await first;
+    await looks.ended();
+    expect(looks.dueInMs("a/b")).toBe(0);
+    await looks.look("a/b", patient, options);
+    await looks.ended();
+    expect(looks.dueInMs("a/b")).toBeGreaterThan(50 * 60_000);
+  });
+
   test("that wait for an answer in vain follow each other at once, until it is an outage", async () => {
     const looks = new Looks(systemClock, () => undefined, noCounts, stopping.signal);
     const options = optionsOf((server.address() as AddressInfo).port);

@@ -41,6 +41,8 @@ export class Looks {
   readonly #seen = new Map<string, Seen>();
   readonly #underWay = new Map<string, Promise<void>>();
   readonly #broken = new Map<string, unknown>();
+  /** Those to be looked at once more when the look under way has ended: it may have begun before what somebody mended. */
+  readonly #hurried = new Set<string>();
 
   /** `done` is told when a look has brought something; every look ends with the signal. */
   constructor(clock: Clock, done: (item: string) => void, counts: LookMetrics, signal: AbortSignal) {
@@ -79,8 +81,9 @@ export class Looks {
     return Math.max(0, seen.againAtMs - this.#clock.monotonicMs());
   }
 
-  /** The next pass looks, whatever the interval. */
+  /** The next pass looks, whatever the interval; where a look is under way, the one after its end. */
   hurry(item: string): void {
+    if (this.#underWay.has(item)) this.#hurried.add(item);
     const seen = this.#seen.get(item);
     if (seen !== undefined) this.#seen.set(item, { ...seen, againAtMs: 0 });
   }
@@ -94,6 +97,7 @@ export class Looks {
   forget(item: string): void {
     this.#seen.delete(item);
     this.#broken.delete(item);
+    this.#hurried.delete(item);
     this.#counts.gone(nameOfItem(item));
   }
 
@@ -115,7 +119,8 @@ export class Looks {
       const failures = probe.outcome === "same" ? 0 : (before?.of === of ? before.failures : 0) + 1;
       const isFailing = failures > 0 && failures < failureThreshold;
       const jitteredMs = durationMs(interval) * (0.9 + this.#clock.random() / 10);
-      const waitMs = isFailing ? Math.max(0, Math.min(RETRY_MS, timeoutMs) - tookMs) : jitteredMs;
+      const restMs = isFailing ? Math.max(0, Math.min(RETRY_MS, timeoutMs) - tookMs) : jitteredMs;
+      const waitMs = this.#hurried.delete(item) ? 0 : restMs;
       this.#seen.set(item, { of, version, probe, failures, againAtMs: this.#clock.monotonicMs() + waitMs });
     } catch (error) {
       if (!this.#signal.aborted) this.#broken.set(item, error);
