@@ -9,7 +9,7 @@ import { eventually } from "./kube/world.ts";
 import { createOperatorWorld, isTrue, type OperatorWorld } from "./world.ts";
 
 /** Programs take their time to start on a machine that does ten other things. */
-const BUSY_MS = 120_000;
+const BUSY_MS = 200_000;
 const TEST_MS = 4 * BUSY_MS;
 /** What is left at least of a lease whose leader is well. */
 const LEASE_LEFT_MS = 10_000;

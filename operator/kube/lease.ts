@@ -105,7 +105,7 @@ async function leadWhileHeld(
   }
 }
 
-const RELEASE_MS = 3000;
+const RELEASE_MS = 5000;
 /** How long after its end a lease is looked at: at least so long, and at most twice. */
 const FREE_SINCE_MS = 100;
 
