@@ -8,7 +8,7 @@ import { leash } from "./cluster/leash.ts";
 import { type Credentials, ROOT, readCredentials, waitFor } from "./harness.ts";
 import { freePorts } from "./ports.ts";
 
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 const ACTS_MS = 60_000;
 
 export interface Job {

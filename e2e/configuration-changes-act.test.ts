@@ -8,7 +8,7 @@ import { type Credentials, readCredentials, removeFolders, type Store, startStor
 
 /** What a quiet machine is promised, and what a busy one is given beside it. */
 const PROMISED_MS = 2000;
-const PATIENCE = 10;
+const PATIENCE = 30;
 const WITHIN_MS = PROMISED_MS * PATIENCE;
 
 let store: Store;

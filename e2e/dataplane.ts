@@ -13,7 +13,7 @@ import { leash } from "./cluster/leash.ts";
 import { freePorts } from "./ports.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const START_LIMIT_MS = 90_000;
+const START_LIMIT_MS = 180_000;
 const STOP_LIMIT_MS = 40_000;
 const POLL_MS = 5;
 

@@ -69,7 +69,7 @@ export interface StoreWishes {
 }
 
 /** A busy machine takes many times as long as a quiet one. */
-const READY_WITHIN_MS = 90_000;
+const READY_WITHIN_MS = 180_000;
 const LOOK_EVERY_MS = 20;
 
 export async function createFolders(): Promise<StoreFolders> {

@@ -16,7 +16,7 @@ const KILLED_AT_START_EACH = 10;
 const LOOK_AT_VOLUME_EACH = 10;
 const ROTATE_EACH = 3;
 /** Far more than it takes: a start whose time grows with what is stored would be found out. */
-const RESTART_MS_MAX = 30_000;
+const RESTART_MS_MAX = 60_000;
 const REWRAPPED_WITHIN_MS = 120_000;
 
 const planes: DataPlane[] = [];

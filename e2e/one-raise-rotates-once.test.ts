@@ -12,7 +12,7 @@ import { isRunning } from "./processes.ts";
 
 const RAISES = 12;
 const KILLED_WITHIN_MS = 400;
-const SETTLED_WITHIN_MS = 60_000;
+const SETTLED_WITHIN_MS = 120_000;
 const NAMES = Array.from({ length: 10 }, (_, at) => `before/${at}`);
 
 const draw = new Draw();

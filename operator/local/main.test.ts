@@ -40,7 +40,7 @@ spec:
 
 /** What a quiet machine is promised, and what a busy one is given beside it. */
 const PROMISED_MS = 2000;
-const PATIENCE = 20;
+const PATIENCE = 40;
 /** How long a file may be empty or away before that counts. */
 const GONE_AFTER_MS = 1000;
 
