@@ -6,7 +6,7 @@ import { checksumType, sendXml } from "./answers.ts";
 import { base64Bytes, wholeNumber } from "./fields.ts";
 import { bucketOf, decided, type Handle } from "./handling.ts";
 import { encodeSlashed, type Target } from "./target.ts";
-import { element, optional, wrap, xmlDocument, xmlTime } from "./xml.ts";
+import { element, escapeXml, optional, wrap, xmlDocument, xmlTime } from "./xml.ts";
 
 const PAGE_MAX = 1000;
 
@@ -104,25 +104,25 @@ function pageElements(page: PageWanted, listing: Listing): string[] {
   ];
 }
 
+/** As `element` would lay it, in one string: a page has a thousand. */
 function contents(info: ListedObject, encode: PageWanted["encode"], withOwner: boolean): string {
-  const [checksum] = info.checksums;
-  const inner = [
-    element("Key", encode(info.ref.name)),
-    element("LastModified", xmlTime(info.modifiedMs)),
-    // As escaping would write it: an ETag is hexadecimal.
-    `<ETag>&quot;${info.etag}&quot;</ETag>`,
-    ...info.checksums.map(({ algorithm }) => element("ChecksumAlgorithm", algorithm)),
-    checksum === undefined ? "" : element("ChecksumType", checksumType(checksum.kind)),
-    element("Size", info.sizeBytes),
-    withOwner ? ownerElement("Owner") : "",
-    element("StorageClass", "STANDARD"),
-  ];
-  return wrap("Contents", inner.join(""));
+  const { ref, modifiedMs, etag, sizeBytes, checksums } = info;
+  // An ETag is hexadecimal, so its quotes alone are to be escaped.
+  return `<Contents><Key>${escapeXml(encode(ref.name))}</Key><LastModified>${xmlTime(modifiedMs)}</LastModified><ETag>&quot;${etag}&quot;</ETag>${checksumElements(checksums)}<Size>${sizeBytes}</Size>${withOwner ? OWNER : ""}<StorageClass>STANDARD</StorageClass></Contents>`;
+}
+
+function checksumElements(checksums: ListedObject["checksums"]): string {
+  const [checksum] = checksums;
+  if (checksum === undefined) return "";
+  const algorithms = checksums.map(({ algorithm }) => element("ChecksumAlgorithm", algorithm));
+  return algorithms.join("") + element("ChecksumType", checksumType(checksum.kind));
 }
 
 export function ownerElement(name: "Owner" | "Initiator"): string {
   return wrap(name, element("ID", OWNER_ID) + element("DisplayName", OWNER_ID));
 }
+
+const OWNER = ownerElement("Owner");
 
 export function commonPrefixes(prefixes: readonly string[], encode: PageWanted["encode"]): string[] {
   return prefixes.map((prefix) => wrap("CommonPrefixes", element("Prefix", encode(prefix))));

@@ -48,12 +48,12 @@ interface Bucket {
 }
 
 const OBJECTS: Listed<Entry> = {
-  nameBytes: (entry) => Buffer.from(entry.ref.name),
+  name: (entry) => entry.ref.name,
   after: (entry) => ({ skip: "name", name: entry.ref.name }),
 };
 
 const UPLOADS: Listed<Upload> = {
-  nameBytes: (upload) => Buffer.from(upload.name),
+  name: (upload) => upload.name,
   after: (upload) => ({ skip: "upload", name: upload.name, uploadId: upload.uploadId }),
 };
 

@@ -14,7 +14,7 @@ export interface Position {
 export type Scan<Item> = (from: Position, count: number) => readonly Item[];
 
 export interface Listed<Item> {
-  nameBytes(item: Item): Uint8Array;
+  name(item: Item): string;
   after(item: Item): After;
 }
 
@@ -42,18 +42,13 @@ function firstPosition(prefix: Buffer, after: After | undefined): Position {
   return { name, inclusive: false, uploadId: after.skip === "upload" ? after.uploadId : undefined };
 }
 
-function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  return bytes.length >= prefix.length && Buffer.compare(bytes.subarray(0, prefix.length), prefix) === 0;
-}
-
-/** The common prefix that a name falls under, if any. */
-function commonPrefix(name: Uint8Array, prefixBytes: number, delimiter: Buffer | undefined): Buffer | undefined {
+/** The common prefix that a name falls under, if any. Text is well-formed: what it holds, its bytes hold in the same order. */
+function commonPrefix(name: string, prefix: string, delimiter: string | undefined): string | undefined {
   if (delimiter === undefined) {
     return undefined;
   }
-  const bytes = Buffer.from(name.buffer, name.byteOffset, name.byteLength);
-  const at = bytes.indexOf(delimiter, prefixBytes);
-  return at < 0 ? undefined : bytes.subarray(0, at + delimiter.length);
+  const at = name.indexOf(delimiter, prefix.length);
+  return at < 0 ? undefined : name.slice(0, at + delimiter.length);
 }
 
 /** Reads what the page shows and one item more. After a common prefix it scans one item, then doubles: a level of
@@ -65,9 +60,10 @@ export function pageOf<Item>(query: ListQuery, scan: Scan<Item>, listed: Listed<
   if (query.limit <= 0) {
     return page(undefined);
   }
-  const prefix = Buffer.from(query.prefix);
-  const delimiter = query.delimiter ? Buffer.from(query.delimiter) : undefined;
-  let from = firstPosition(prefix, query.after);
+  const { prefix } = query;
+  const prefixBytes = Buffer.from(prefix);
+  const delimiter = query.delimiter === "" ? undefined : query.delimiter;
+  let from = firstPosition(prefixBytes, query.after);
   /** What the page ends with so far: an item, or a common prefix. */
   let last: { readonly item: Item } | { readonly prefix: string } | undefined;
   const afterLast = (): After | undefined => {
@@ -77,32 +73,31 @@ export function pageOf<Item>(query: ListQuery, scan: Scan<Item>, listed: Listed<
   let count = delimiter === undefined ? query.limit + 1 : 8;
   for (;;) {
     const batch = scan(from, count);
-    let collapsed: Buffer | undefined;
+    let collapsed: string | undefined;
     for (const item of batch) {
-      const name = listed.nameBytes(item);
-      if (collapsed !== undefined && startsWith(name, collapsed)) {
+      const name = listed.name(item);
+      if (collapsed !== undefined && name.startsWith(collapsed)) {
         continue;
       }
-      if (!startsWith(name, prefix)) {
+      if (!name.startsWith(prefix)) {
         return page(undefined);
       }
       if (items.length + prefixes.length === query.limit) {
         return page(afterLast());
       }
-      collapsed = commonPrefix(name, prefix.length, delimiter);
+      collapsed = commonPrefix(name, prefix, delimiter);
       if (collapsed === undefined) {
         items.push(item);
         last = { item };
       } else {
-        const text = collapsed.toString();
-        prefixes.push(text);
-        last = { prefix: text };
+        prefixes.push(collapsed);
+        last = { prefix: collapsed };
       }
     }
     if (batch.length < count || last === undefined) {
       return page(undefined);
     }
-    from = firstPosition(prefix, afterLast());
+    from = firstPosition(prefixBytes, afterLast());
     count = collapsed === undefined ? Math.min(count * 2, query.limit + 1 - items.length - prefixes.length) : 1;
   }
 }

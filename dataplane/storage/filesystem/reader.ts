@@ -19,6 +19,9 @@ import {
   DOCUMENT_COLUMNS,
   type DocumentValues,
   isWholeDocument,
+  isWholeListed,
+  LISTED_COLUMNS,
+  type ListedValues,
   RECORD_COLUMNS,
   type RecordRow,
   type RecordValues,
@@ -42,16 +45,16 @@ export interface Piece {
   readonly file: string | null;
 }
 
-const OBJECTS: Listed<RecordRow> = {
-  nameBytes: (row) => row.name,
-  after: (row) => ({ skip: "name", name: textOf(row.name) }),
+const OBJECTS: Listed<ListedValues> = {
+  name: ([name]) => name,
+  after: ([name]) => ({ skip: "name", name }),
 };
 
-type UploadValues = readonly [name: Uint8Array, upload: string, started: number];
+type UploadValues = readonly [name: string, upload: string, started: number];
 
 const UPLOADS: Listed<UploadValues> = {
-  nameBytes: ([name]) => name,
-  after: ([name, uploadId]) => ({ skip: "upload", name: textOf(name), uploadId }),
+  name: ([name]) => name,
+  after: ([name, uploadId]) => ({ skip: "upload", name, uploadId }),
 };
 
 function textOf(bytes: Uint8Array): string {
@@ -83,6 +86,11 @@ function entryOf(row: RecordRow, name: string): Entry {
     modifiedMs: row.modifiedMs,
     envelope: row.envelope,
   };
+}
+
+function listedEntry(bucket: string, values: ListedValues): Entry {
+  const [name, tag, modifiedMs, storedBytes, , , , envelope] = values;
+  return { ref: { bucket, name }, version: "", tag, marker: false, storedBytes, modifiedMs, envelope };
 }
 
 export class IndexReader {
@@ -180,23 +188,26 @@ export class IndexReader {
 
   list(bucket: string, query: ListQuery): Page<Entry> {
     this.assertBucket(bucket);
-    const where = `SELECT ${RECORD_COLUMNS} FROM records WHERE bucket = ? AND name`;
+    const where = `SELECT ${LISTED_COLUMNS} FROM records WHERE bucket = ? AND name`;
     let isFirst = true;
-    const scan = (from: Position, count: number): readonly RecordRow[] => {
+    const scan = (from: Position, count: number): readonly ListedValues[] => {
       const sql = `${where} ${from.inclusive ? ">=" : ">"} ? ORDER BY name LIMIT ?`;
-      const found = this.all<RecordValues>(sql, bucket, from.name, count);
-      const rows = found.map((values) => this.#whole(values, `"${textOf(from.name)}"`));
+      const found = this.all<ListedValues>(sql, bucket, from.name, count);
+      if (!found.every((values) => isWholeListed(bucket, values))) {
+        throw damaged(`"${textOf(from.name)}"`);
+      }
       if (isFirst) {
         this.#assertWhole("before", bucket, from.name);
         isFirst = false;
       }
-      if (rows.length < count) {
-        this.#assertWhole("behind", bucket, rows.at(-1)?.name ?? from.name);
+      if (found.length < count) {
+        const last = found.at(-1);
+        this.#assertWhole("behind", bucket, last === undefined ? from.name : Buffer.from(last[0]));
       }
-      return rows;
+      return found;
     };
     const page = pageOf(query, scan, OBJECTS);
-    return { ...page, items: page.items.map((row) => entryOf(row, textOf(row.name))) };
+    return { ...page, items: page.items.map((values) => listedEntry(bucket, values)) };
   }
 
   inline(id: number): Uint8Array | undefined {
@@ -272,7 +283,7 @@ export class IndexReader {
 
   uploads(bucket: string, query: ListQuery): Page<Upload> {
     this.assertBucket(bucket);
-    const columns = "SELECT name, upload, started FROM uploads WHERE bucket = ?";
+    const columns = "SELECT CAST(name AS TEXT), upload, started FROM uploads WHERE bucket = ?";
     const order = "ORDER BY name, upload LIMIT ?";
     const page = pageOf<UploadValues>(
       query,
@@ -285,13 +296,7 @@ export class IndexReader {
       },
       UPLOADS,
     );
-    const items = page.items.map(([name, uploadId, startedMs]) => ({
-      bucket,
-      name: textOf(name),
-      uploadId,
-      startedMs,
-    }));
-    return { ...page, items };
+    return { ...page, items: page.items.map(([name, uploadId, startedMs]) => ({ bucket, name, uploadId, startedMs })) };
   }
 
   document(path: string): Document | undefined {

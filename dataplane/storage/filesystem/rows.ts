@@ -51,6 +51,32 @@ export function recordOf(values: RecordValues): RecordRow | undefined {
   return recordCrc(row) === crc ? row : undefined;
 }
 
+/** What a listing reads: names as text, which are given much faster than bytes, and no bucket, since one was asked for. */
+export const LISTED_COLUMNS = "CAST(name AS TEXT), tag, modified, stored, inline, file, list, envelope, crc";
+
+/** In the order of LISTED_COLUMNS. */
+export type ListedValues = readonly [
+  name: string,
+  tag: string,
+  modified: number,
+  stored: number,
+  inline: number | null,
+  file: string | null,
+  list: number | null,
+  envelope: Uint8Array,
+  crc: number,
+];
+
+/** A name that was not UTF-8 is other text, and has another checksum. */
+export function isWholeListed(bucket: string, values: ListedValues): boolean {
+  const [name, tag, modifiedMs, storedBytes, inline, file, list, envelope, crc] = values;
+  if (!(envelope instanceof Uint8Array)) {
+    return false;
+  }
+  const place = `${bucket}\0${tag}\0${modifiedMs}\0${storedBytes}\0${inline}\0${file}\0${list}`;
+  return crc32(envelope, crc32(`${place}\0${Buffer.byteLength(name)}${name}`)) === crc;
+}
+
 export const DOCUMENT_COLUMNS = "path, tag, bytes, crc";
 
 export type DocumentValues = readonly [path: Uint8Array, tag: string, bytes: Uint8Array, crc: number];
