@@ -61,6 +61,7 @@ describe.each(Object.entries(MODES))("in the mode of %s", (_mode, values) => {
     expect((await askHelm(helm, ["status", "coffer", "-n", RELEASE], server.kubeconfig)).output).toContain("deployed");
     objects = await render(helm, values);
     node = await startTestNode(server, TEAM);
+    await untilGranted();
     operator = await start();
   }, BUILD_MS);
 
@@ -70,6 +71,26 @@ describe.each(Object.entries(MODES))("in the mode of %s", (_mode, values) => {
     await server?.stop();
     await rm(folder, { recursive: true, force: true });
   });
+
+  /** The API server acts by roles and bindings a moment after it has them, by each kind of them on its own. */
+  async function untilGranted(): Promise<void> {
+    const lease = { group: "coordination.k8s.io", resource: "leases", name: "coffer-operator", verb: "update" };
+    const rights = [
+      { group: "coffer.dev", resource: "kmsproviders", verb: "watch", namespace: TEAM },
+      { group: "", resource: "secrets", verb: "get", namespace: TEAM },
+      { ...lease, namespace: RELEASE },
+    ];
+    const deadlineMs = performance.now() + SCENE_MS / 3;
+    for (const resourceAttributes of rights) {
+      const spec = { user: OPERATOR, groups: [`system:serviceaccounts:${RELEASE}`], resourceAttributes };
+      for (;;) {
+        const review = await mustAsk(server, "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", { spec });
+        if ((review as { readonly status?: { readonly allowed: boolean } }).status?.allowed === true) break;
+        if (performance.now() > deadlineMs) throw new Error(`Never granted: ${JSON.stringify(resourceAttributes)}`);
+        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      }
+    }
+  }
 
   /** As the Deployment would: with its environment, and its ServiceAccount's token. */
   async function start(): Promise<ChildProcess> {
