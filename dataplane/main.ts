@@ -9,7 +9,7 @@ import { type ConfigSource, readOwnEnvironment, type Whereabouts } from "./confi
 import { createInFlight } from "./http/inflight.ts";
 import { createListener, type Listener, type RequestFields } from "./http/listener.ts";
 import { createEmptyJob, createJobs, createRewrapJob, runChecks } from "./jobs/jobs.ts";
-import { createBucketKeys, createSettingsSealer, openStoreId } from "./keys/keys.ts";
+import { createBucketKeys, createSettingsSealer, openStoreId, sweepKeys } from "./keys/keys.ts";
 import { createLoading, documentsOf } from "./loading.ts";
 import { createLineWriter, createLog, type LineWriter, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
@@ -110,7 +110,8 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
   const s3 = createListener({ ...ports, protocol: createS3Protocol({ objects, buckets, nowMs }) });
   const restNeeds = { objects, buckets, inFlight, nowMs, keyDriver, shutdown: closing, eventEveryMs: EVENT_EVERY_MS };
   const rest = createListener({ ...ports, protocol: createRest(restNeeds) });
-  const works = [jobs.run, probes.run, loading.watch, checking(storage, log, metrics)];
+  const sweeping = (stopped: AbortSignal): Promise<void> => sweepKeys(keys, live, stopped);
+  const works = [jobs.run, probes.run, loading.watch, sweeping, checking(storage, log, metrics)];
   opened.defer(() => admin.drain(ADMIN_DRAIN_MS));
   await listen(admin, "COFFER_ADMIN_PORT", where.adminPort, where.listenAddress);
   await loading.loadFirst(signal);
