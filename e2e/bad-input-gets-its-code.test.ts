@@ -2,6 +2,7 @@
 // was refused stays. Clients who are slow take their minute beside all others.
 
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BUCKET, DataPlane, type Pair } from "./dataplane.ts";
@@ -127,7 +128,9 @@ let before: object;
 
 beforeAll(async () => {
   plane = await DataPlane.create();
+  const begunMs = performance.now();
   await plane.start();
+  const startedMs = performance.now();
   s3 = new S3(plane);
   pair = plane.pair;
   host = `127.0.0.1:${plane.s3Port}`;
@@ -136,6 +139,9 @@ beforeAll(async () => {
   expect((await s3.put("large", LARGE)).status).toBe(200);
   expect((await s3.put("empty", new Uint8Array())).status).toBe(200);
   before = counts();
+  // Once a minute the store looks who sends too slowly, and ends him the second time: who takes one must meet it once.
+  const nowMs = performance.now();
+  if (nowMs - begunMs > MINUTE_MS / 2) await sleep(MINUTE_MS - ((nowMs - startedMs) % MINUTE_MS));
   slow = slowClients();
 });
 afterAll(async () => {
