@@ -11,7 +11,7 @@ import { CHART } from "../chart/helm.ts";
 import { ROOT } from "../harness.ts";
 import { twice } from "../twice.ts";
 import { baseName, prepareBase } from "./base.ts";
-import { type Engine, runningEngine, withEngine } from "./engine.ts";
+import { type Engine, hasImage, runningEngine, withEngine } from "./engine.ts";
 import { withLock } from "./lock.ts";
 
 export interface Image {
@@ -83,12 +83,12 @@ async function build(
   }
 }
 
-/** The Dockerfile's own where it can be pulled, else one of this machine's parts. */
+/** The Dockerfile's own where it can be pulled or was once, else one of this machine's parts. */
 async function chooseBase(engine: Engine, ownBase: string | undefined): Promise<string> {
   if ((await runningEngine()) !== undefined) {
     const isThere = await engine.docker("pull", "--quiet", PUBLIC_BASE).then(
       () => true,
-      () => false,
+      () => hasImage(engine, PUBLIC_BASE),
     );
     if (isThere) return PUBLIC_BASE;
   }
