@@ -4,6 +4,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
 import https from "node:https";
@@ -253,7 +254,10 @@ function ask(
   });
 }
 
+/** As `ps` says it, which a slim Linux does not have. */
 async function stateOf(pid: number): Promise<string> {
+  const path = `/proc/${pid}/stat`;
+  if (existsSync(path)) return (await readFile(path, "utf8")).split(") ").at(-1) ?? "";
   const { stdout } = await execute("ps", ["-o", "state=", "-p", String(pid)]);
   return stdout.trim();
 }
