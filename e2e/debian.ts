@@ -14,7 +14,8 @@ const run = promisify(execFile);
 /** Each program that is looked for, and the package that has it. */
 export type Packages = Readonly<Record<string, string>>;
 
-const CLIENTS: Packages = { rclone: "rclone", s3cmd: "s3cmd", restic: "restic", curl: "curl" };
+const CURL: Packages = { curl: "curl" };
+const CLIENTS: Packages = { rclone: "rclone", s3cmd: "s3cmd", restic: "restic", ...CURL };
 
 /** Where root's programs are, which not every path has. */
 const MORE_FOLDERS = ["/usr/sbin", "/sbin"];
@@ -25,6 +26,11 @@ const WAITING = ["-o", "DPkg::Lock::Timeout=300"];
 /** Resolves when all are there. Says what takes long. Fails with a message that tells what to install. */
 export async function prepareDebian(say: (line: string) => void): Promise<void> {
   await preparePackages(CLIENTS, "The tests with real S3 clients", say);
+}
+
+/** The same for what runs the lines that `npm start` prints. */
+export async function prepareCurl(say: (line: string) => void): Promise<void> {
+  await preparePackages(CURL, "The tests of what is printed to be pasted", say);
 }
 
 /** The same for any programs; a path is looked for as it stands. */

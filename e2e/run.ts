@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { prepareHelm } from "./chart/helm.ts";
 import { prepareBinaries } from "./cluster/binaries.ts";
-import { prepareDebian } from "./debian.ts";
+import { prepareCurl, prepareDebian } from "./debian.ts";
 import { prepareJudge } from "./gitops/judge.ts";
 import { prepareCluster } from "./kubernetes/bring.ts";
 import { prepareOpenBao } from "./openbao.ts";
@@ -75,7 +75,10 @@ const TIERS: readonly Tier[] = [
     what: "Unit tests: every room by itself.",
     config: "vitest.config.ts",
     reporter: "default",
-    parts: [{ name: "OpenBao", prepare: prepareOpenBao }],
+    parts: [
+      { name: "OpenBao", prepare: prepareOpenBao },
+      { name: "curl", prepare: (tell: Say) => prepareCurl(tell).then(() => "installed") },
+    ],
     limitMs: 30 * MINUTE_MS,
   },
   {
