@@ -110,8 +110,7 @@ async function serve(where: Whereabouts, source: ConfigSource, log: Log, signal:
   const s3 = createListener({ ...ports, protocol: createS3Protocol({ objects, buckets, nowMs }) });
   const restNeeds = { objects, buckets, inFlight, nowMs, keyDriver, shutdown: closing, eventEveryMs: EVENT_EVERY_MS };
   const rest = createListener({ ...ports, protocol: createRest(restNeeds) });
-  const sweeping = (stopped: AbortSignal): Promise<void> => sweepKeys(keys, live, stopped);
-  const works = [jobs.run, probes.run, loading.watch, sweeping, checking(storage, log, metrics)];
+  const works = [jobs.run, probes.run, loading.watch, sweepKeys(keys, live), checking(storage, log, metrics)];
   opened.defer(() => admin.drain(ADMIN_DRAIN_MS));
   await listen(admin, "COFFER_ADMIN_PORT", where.adminPort, where.listenAddress);
   await loading.loadFirst(signal);

@@ -54,7 +54,7 @@ describe("a sweep of opened keys", () => {
     const ending = new AbortController();
     const swept: (Snapshot | undefined)[] = [];
     let current: Snapshot | undefined;
-    const running = sweepKeys({ sweep: (given) => swept.push(given) }, { peek: () => current }, ending.signal, 1);
+    const running = sweepKeys({ sweep: (given) => swept.push(given) }, { peek: () => current }, 1)(ending.signal);
     const [first, second] = [snapshotOf(["a"]), snapshotOf(["b"])];
     current = first;
     await vi.waitFor(() => expect(swept).toContain(first), { timeout: 60_000 });

@@ -5,17 +5,18 @@ import type { BucketKeys } from "./port.ts";
 
 const EVERY_MS = 30_000;
 
-/** Runs until the signal aborts. */
-export async function sweepKeys(
+/** Work that runs until its signal aborts. */
+export function sweepKeys(
   keys: Pick<BucketKeys, "sweep">,
   live: Pick<Live, "peek">,
-  signal: AbortSignal,
   everyMs = EVERY_MS,
-): Promise<void> {
-  while (!signal.aborted) {
-    // It rejects only when the signal aborts, and then the loop ends.
-    await sleep(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
-    const snapshot = live.peek();
-    if (snapshot !== undefined && !signal.aborted) keys.sweep(snapshot);
-  }
+): (signal: AbortSignal) => Promise<void> {
+  return async (signal) => {
+    while (!signal.aborted) {
+      // It rejects only when the signal aborts, and then the loop ends.
+      await sleep(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
+      const snapshot = live.peek();
+      if (snapshot !== undefined && !signal.aborted) keys.sweep(snapshot);
+    }
+  };
 }
