@@ -36,9 +36,13 @@ export type RecordValues = readonly [
 ];
 
 export function recordCrc(row: RecordRow): number {
+  return crc32(row.envelope, crc32(row.name, crc32(headOf(row, row.name.length))));
+}
+
+/** All that the checksum of a row covers but for the name and the envelope, which follow. */
+function headOf(row: Omit<RecordRow, "name" | "envelope">, nameBytes: number): string {
   const { bucket, tag, modifiedMs, storedBytes, inline, file, list } = row;
-  const text = `${bucket}\0${tag}\0${modifiedMs}\0${storedBytes}\0${inline}\0${file}\0${list}\0${row.name.length}`;
-  return crc32(row.envelope, crc32(row.name, crc32(text)));
+  return `${bucket}\0${tag}\0${modifiedMs}\0${storedBytes}\0${inline}\0${file}\0${list}\0${nameBytes}`;
 }
 
 /** undefined: the row is not what was written. */
@@ -54,18 +58,10 @@ export function recordOf(values: RecordValues): RecordRow | undefined {
 /** What a listing reads: names as text, which are given much faster than bytes, and no bucket, since one was asked for. */
 export const LISTED_COLUMNS = "CAST(name AS TEXT), tag, modified, stored, inline, file, list, envelope, crc";
 
+type BehindTheName = RecordValues extends readonly [string, Uint8Array, ...infer Rest] ? Rest : never;
+
 /** In the order of LISTED_COLUMNS. */
-export type ListedValues = readonly [
-  name: string,
-  tag: string,
-  modified: number,
-  stored: number,
-  inline: number | null,
-  file: string | null,
-  list: number | null,
-  envelope: Uint8Array,
-  crc: number,
-];
+export type ListedValues = readonly [name: string, ...BehindTheName];
 
 /** A name that was not UTF-8 is other text, and has another checksum. */
 export function isWholeListed(bucket: string, values: ListedValues): boolean {
@@ -73,8 +69,9 @@ export function isWholeListed(bucket: string, values: ListedValues): boolean {
   if (!(envelope instanceof Uint8Array)) {
     return false;
   }
-  const place = `${bucket}\0${tag}\0${modifiedMs}\0${storedBytes}\0${inline}\0${file}\0${list}`;
-  return crc32(envelope, crc32(`${place}\0${Buffer.byteLength(name)}${name}`)) === crc;
+  const head = headOf({ bucket, tag, modifiedMs, storedBytes, inline, file, list }, Buffer.byteLength(name));
+  // One call fewer than with the name by itself: a page has a thousand.
+  return crc32(envelope, crc32(head + name)) === crc;
 }
 
 export const DOCUMENT_COLUMNS = "path, tag, bytes, crc";
