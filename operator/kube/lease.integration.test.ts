@@ -81,15 +81,20 @@ async function untilLeads(one: Contender, withinMs?: number): Promise<void> {
   await eventually(() => leads(one), Boolean, withinMs);
 }
 
+async function leaderAndFollower(): Promise<{ readonly first: Contender; readonly second: Contender }> {
+  const first = await contender("first");
+  await untilLeads(first);
+  const second = await contender("second", first.world.namespace);
+  await eventually(
+    () => second.news.length,
+    (count) => count > 0,
+  );
+  return { first, second };
+}
+
 describe("a lease", () => {
   it("makes one of two lead, and the other follow", async () => {
-    const first = await contender("first");
-    await untilLeads(first);
-    const second = await contender("second", first.world.namespace);
-    await eventually(
-      () => second.news.length,
-      (count) => count > 0,
-    );
+    const { first, second } = await leaderAndFollower();
     expect(second.news[0]).toEqual({ kind: "following", leader: "first" });
     await new Promise((resolve) => setTimeout(resolve, OUTLASTS_MS));
     expect({ first: leads(first), second: leads(second) }).toEqual({ first: true, second: false });
@@ -107,13 +112,7 @@ describe("a lease", () => {
   });
 
   it("goes over at once where the leader ends in peace", async () => {
-    const first = await contender("first");
-    await untilLeads(first);
-    const second = await contender("second", first.world.namespace);
-    await eventually(
-      () => second.news.length,
-      (count) => count > 0,
-    );
+    const { first, second } = await leaderAndFollower();
     const beganMs = performance.now();
     await first.stop();
     await untilLeads(second);
@@ -123,13 +122,7 @@ describe("a lease", () => {
   });
 
   it("goes over at once though a renewal was written whose answer never came", async () => {
-    const first = await contender("first");
-    await untilLeads(first);
-    const second = await contender("second", first.world.namespace);
-    await eventually(
-      () => second.news.length,
-      (count) => count > 0,
-    );
+    const { first, second } = await leaderAndFollower();
     const undo = first.world.proxy.fault(({ method }) => (method === "PUT" ? { kind: "lose" } : undefined));
     await eventually(() => first.news.some(({ kind }) => kind === "failed"), Boolean);
     undo();
