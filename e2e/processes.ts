@@ -30,14 +30,14 @@ export async function peakRssBytes(pid: number): Promise<number> {
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return !isWaitedFor(pid);
+    return !isZombie(pid);
   } catch {
     return false;
   }
 }
 
 /** False where there is no /proc. */
-function isWaitedFor(pid: number): boolean {
+function isZombie(pid: number): boolean {
   const path = `/proc/${pid}/status`;
   return existsSync(path) && /^State:\s+[ZX]/m.test(readFileSync(path, "utf8"));
 }
