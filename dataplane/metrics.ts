@@ -141,7 +141,7 @@ function listMetrics(registers: Registry[]): Pick<Metrics, "listed"> {
   });
   const held = new Gauge({
     name: "coffer_listed_memory_bytes",
-    help: "What is remembered of records that listings opened; at most 32 MiB.",
+    help: "What is remembered of records for listings; at most 48 MB.",
     registers,
   });
   const fromMemory = names.labels("memory");

@@ -2,7 +2,7 @@
  * Changes what is known of an object and leaves its body, ETag and times alone: another envelope with a new salt, and
  * only if the old one is still there.
  */
-import { type Contents, sealEnvelope } from "../../envelope/envelope.ts";
+import type { Contents } from "../../envelope/envelope.ts";
 import { admit } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
@@ -12,7 +12,7 @@ import { completeContents, openKeyBytes } from "./bodies.ts";
 import { decideEncryption, encryptUnder } from "./encryption.ts";
 import { findStored, isChanged } from "./find.ts";
 import type { OpenedObject } from "./opened.ts";
-import { infoOf, openObject, placeOf, unlessEmpty } from "./records.ts";
+import { infoOf, openObject, sealObject, unlessEmpty } from "./records.ts";
 import type { Room } from "./room.ts";
 import type { Change, EncryptionWanted, ObjectInfo } from "./store.ts";
 
@@ -44,8 +44,7 @@ async function changeOnce(
   const changes = change.kind === "tags" ? { tags: unlessEmpty(change.tags) } : await reseal(change.encryption);
   const bucketKey = await room.keys.current(call, bucket);
   const contents: Contents<"object"> = { ...object.contents, ...changes };
-  const place = placeOf(entry.ref.name, entry.version);
-  const envelope = sealEnvelope(place, contents, bucketKey.id, object.bodyId, bucketKey.key);
+  const envelope = sealObject(room, entry, contents, object.bodyId, bucketKey);
   await room.storage.update(entry, envelope, call.signal);
   return infoOf(ref, { ...whole, ...changes }, bucketKey);
 

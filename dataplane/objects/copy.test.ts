@@ -14,6 +14,7 @@ import {
   bucketEntry,
   callOf,
   codeOf,
+  copyWanted,
   createWorld,
   credentialWith,
   getWanted,
@@ -46,18 +47,6 @@ const ends: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
-
-function copyWanted(more: Partial<CopyWanted> = {}): CopyWanted {
-  return {
-    source: getWanted().conditions,
-    headers: undefined,
-    tags: undefined,
-    encryption: putWanted().encryption,
-    conditions: COMPLETE.conditions,
-    checksum: undefined,
-    ...more,
-  };
-}
 
 const wantedWith = (encryption: Partial<PutWanted["encryption"]>): Pick<PutWanted, "encryption"> => ({
   encryption: { ...putWanted().encryption, ...encryption },

@@ -2,7 +2,7 @@
  * Copies on this side. The body stays where it is and gets a second envelope, under its own data key and with its own
  * ETag; only another suite, plaintext on one side, or a storage that cannot share bodies opens and seals the bytes again.
  */
-import { type Contents, isPlaintextHead, sealEnvelope } from "../../envelope/envelope.ts";
+import { type Contents, isPlaintextHead } from "../../envelope/envelope.ts";
 import { parseHead } from "../../envelope/head.ts";
 import { admit } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
@@ -15,7 +15,7 @@ import { type Decision, decideEncryption, type Encryption, encryptUnder, planEnc
 import { commitHeld } from "./find.ts";
 import { takeBody } from "./intake.ts";
 import { putPart } from "./parts.ts";
-import { type Described, infoOf, type Measured, newInfo, objectSource, placeOf, unlessEmpty } from "./records.ts";
+import { type Described, infoOf, type Measured, newInfo, objectSource, sealObject, unlessEmpty } from "./records.ts";
 import type { Room } from "./room.ts";
 import { bodyOfSource, holdingSource, type Source, withSource } from "./source.ts";
 import type { CopyWanted, ObjectInfo, PartCopyWanted, PartInfo, UploadInfo } from "./store.ts";
@@ -176,7 +176,8 @@ async function keepBody(
     ...(checksums.length > 0 ? { checksums } : {}),
   };
   const contents: Contents<"object"> = { ...object.contents, ...changes };
-  const envelope = sealEnvelope(placeOf(to.name, to.version), contents, bucketKey.id, bodyId, bucketKey.key);
+  const { storedBytes } = entry;
+  const envelope = sealObject(room, { ref: to, version: to.version ?? "", storedBytes }, contents, bodyId, bucketKey);
   await commitHeld(room, call, bucket, to, wanted.conditions, (expect) =>
     holdingSource(room, call, entry, () => room.storage.copy(entry, to, envelope, expect, call.signal)),
   );

@@ -23,13 +23,13 @@ export type * from "./store.ts";
 
 /** About 8 MiB. */
 const OPENED_MAX = 4096;
-/** Of what listings say: about a million names. */
-const LISTED_BYTES_MAX = 32 * 2 ** 20;
+/** Of 65,535 names each, in 2.9 MB: about a million names, and 46 MB. */
+const LISTED_GENERATIONS_MAX = 16;
 
 /** Keeps nothing but caches: any number of stores may work on one storage. */
 export function createObjects(needs: ObjectsNeeds): ObjectStore {
   const opened = createOpenedMemory(OPENED_MAX);
-  const listed = createListedMemory(LISTED_BYTES_MAX);
+  const listed = createListedMemory(LISTED_GENERATIONS_MAX);
   const room = { ...needs, opened, listed };
   const run = <Result>(call: Call, deed: Deed, work: () => Promise<Result>) => audited(room, call, deed, work);
   /** The same where bytes are moved: how many stands in the audit line. */

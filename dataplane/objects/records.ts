@@ -17,12 +17,13 @@ import {
 } from "../../envelope/envelope.ts";
 import { EnvelopeError } from "../../envelope/failure.ts";
 import { footer, type PartTable, sealPartList } from "../../envelope/parts.ts";
-import { HEAD_BYTES } from "../../envelope/sizes.ts";
+import { HEAD_BYTES, sealedBytes } from "../../envelope/sizes.ts";
 import type { Call } from "../call.ts";
 import type { BucketEntry } from "../config/config.ts";
 import type { BucketKey } from "../keys/keys.ts";
 import type { Entry, EnvelopeSource, ObjectRef } from "../storage/storage.ts";
 import type { Encryption } from "./encryption.ts";
+import { digestOf, type Listable, markOf } from "./listed.ts";
 import type { OpenedMemory, OpenedObject } from "./opened.ts";
 import type { Room } from "./room.ts";
 import type { Checksum, ListedObject, ObjectInfo, Shown } from "./store.ts";
@@ -52,25 +53,53 @@ export function objectSource(
   described: Described,
   measured: () => Measured,
 ): EnvelopeSource {
-  const { bucketKey, bodyId, dataKey } = encryption;
-  const seal = (contents: Contents<"object">) =>
-    sealEnvelope(placeOf(ref.name, ref.version), contents, bucketKey.id, bodyId, bucketKey.key);
+  const { bucketKey, bodyId, dataKey, shape } = encryption;
+  const seal = (contents: Contents<"object">, storedBytes: number) =>
+    sealObject(room, { ref, version: ref.version ?? "", storedBytes }, contents, bodyId, bucketKey);
   return {
     whole() {
       const known = measured();
       const { sizeBytes, table, inOnePiece } = known;
       const tail = inOnePiece ? undefined : sealPartList({ sizeBytes, parts: table }, dataKey, bodyId);
       const bodyHead = tail?.subarray(0, HEAD_BYTES) ?? table.entries[0]?.head;
-      return { envelope: seal({ ...objectContents(encryption, described, known), bodyHead }), tail };
+      const storedBytes = storedBytesOf(table, shape);
+      return { envelope: seal({ ...objectContents(encryption, described, known), bodyHead }, storedBytes), tail };
     },
     early() {
-      return seal(earlyContents(encryption, described, room.nowMs()));
+      return seal(earlyContents(encryption, described, room.nowMs()), 0);
     },
     tail() {
       const { sizeBytes, etag, checksums, table } = measured();
       return joined(footer(sealPartList({ sizeBytes, etag, checksums, parts: table }, dataKey, bodyId)));
     },
   };
+}
+
+/** Of a body whose parts are all of one shape. */
+function storedBytesOf({ entries }: PartTable, shape: Encryption["shape"]): number {
+  let storedBytes = 0;
+  for (const { plainBytes } of entries) {
+    storedBytes += shape === undefined ? plainBytes : sealedBytes(plainBytes, shape.chunkLog2);
+  }
+  return storedBytes;
+}
+
+/** A new envelope, which listings need not open while it is stored so and there: what they say is known now. */
+export function sealObject(
+  room: Room,
+  place: Pick<Entry, "ref" | "version" | "storedBytes">,
+  contents: Contents<"object">,
+  bodyId: Uint8Array,
+  bucketKey: BucketKey,
+): Uint8Array {
+  const { ref, version } = place;
+  const envelope = sealEnvelope(placeOf(ref.name, version), contents, bucketKey.id, bodyId, bucketKey.key);
+  // Else what they say is known only once the body is.
+  if (contents.bodyHead !== undefined) {
+    const digest = digestOf({ ...place, marker: false, envelope });
+    if (digest !== undefined) room.listed.put(digest, markOf(bucketKey), listableOf(contents));
+  }
+  return envelope;
 }
 
 /** All but what names the body. */
@@ -156,12 +185,16 @@ export async function checkMarker(room: Room, call: Call, bucket: BucketEntry, e
 }
 
 /** What a listing says. `sizeBytes` and `etag` are there once the contents are whole. */
-export function listedOf(ref: ObjectRef, contents: ReadContents<"object">): ListedObject {
+export function listableOf(contents: Contents<"object">): Listable {
   const { sizeBytes, etag } = measuredOf(contents);
   const checksums = (contents.checksums ?? []).map(
     ({ algorithm, composite }) => ({ algorithm, kind: composite ? "composite" : "whole" }) as const,
   );
-  return { ref, sizeBytes, etag: etagText(etag), modifiedMs: contents.modifiedMs, checksums };
+  return { sizeBytes, etag, modifiedMs: contents.modifiedMs, checksums };
+}
+
+export function listedOf(ref: ObjectRef, { sizeBytes, etag, modifiedMs, checksums }: Listable): ListedObject {
+  return { ref, sizeBytes, etag: etagText(etag), modifiedMs, checksums };
 }
 
 /** The answer to a client, likewise. */
@@ -184,7 +217,7 @@ export function infoOf(ref: ObjectRef, contents: ReadContents<"object">, bucketK
   };
 }
 
-function measuredOf({ sizeBytes, etag }: ReadContents<"object">): { readonly sizeBytes: number; readonly etag: Etag } {
+function measuredOf({ sizeBytes, etag }: Contents<"object">): { readonly sizeBytes: number; readonly etag: Etag } {
   if (sizeBytes === undefined || etag === undefined) {
     throw new EnvelopeError(
       "Missing",
@@ -245,7 +278,7 @@ const ONE_PIECE: Uint8Array = new Uint8Array(HEAD_BYTES);
 const NOTHING: ReadonlyMap<string, string> = new Map();
 
 /** Where the envelope of an object is bound to. */
-export function placeOf(objectName: string, version: string | undefined): Place & { readonly kind: "object" } {
+function placeOf(objectName: string, version: string | undefined): Place & { readonly kind: "object" } {
   return { kind: "object", objectName, versionId: version ?? "" };
 }
 

@@ -10,7 +10,7 @@ import type { BucketEntry } from "../config/config.ts";
 import { type Failure, failureOf } from "../failure.ts";
 import type { BucketKey, Counts, StepDone } from "../keys/keys.ts";
 import { type Entry, StorageError, type UploadRef } from "../storage/storage.ts";
-import { openObject, placeOf } from "./records.ts";
+import { openObject, sealObject } from "./records.ts";
 import type { Room } from "./room.ts";
 import { openIfThere, placeOf as placeOfUpload } from "./uploads.ts";
 
@@ -122,13 +122,12 @@ async function wrappingOfObject(
   const { contents, bodyId } = await openObject(room, call, bucket, entry);
   const { key, context } = contents;
   if (key.mode !== "object") return undefined;
-  const place = placeOf(entry.ref.name, entry.version);
   return {
     key,
     bodyId,
     context,
     replace(renewed, bucketKey) {
-      const envelope = sealEnvelope(place, { ...contents, key: renewed }, bucketKey.id, bodyId, bucketKey.key);
+      const envelope = sealObject(room, entry, { ...contents, key: renewed }, bodyId, bucketKey);
       return room.storage.update(entry, envelope, call.signal);
     },
   };

@@ -9,7 +9,15 @@ import { type BucketKeys, createBucketKeys, openStoreId } from "../../keys/keys.
 import type { Snapshot } from "../../snapshot.ts";
 import { createMemoryStorage } from "../../storage/memory.ts";
 import type { ObjectRef, Storage } from "../../storage/storage.ts";
-import { createObjects, type DefaultShown, type GetWanted, type ObjectStore, type PutWanted } from "../objects.ts";
+import {
+  type CopyWanted,
+  createObjects,
+  type DefaultShown,
+  type GetWanted,
+  type ListQuery,
+  type ObjectStore,
+  type PutWanted,
+} from "../objects.ts";
 
 const START_MS = 1_764_000_000_000;
 const NO_SIGNAL = new AbortController().signal;
@@ -183,6 +191,28 @@ export function getWanted(range?: GetWanted["range"], conditions: Partial<GetWan
       ...conditions,
     },
   };
+}
+
+export function copyWanted(more: Partial<CopyWanted> = {}): CopyWanted {
+  return {
+    source: getWanted().conditions,
+    headers: undefined,
+    tags: undefined,
+    encryption: putWanted().encryption,
+    conditions: putWanted().conditions,
+    checksum: undefined,
+    ...more,
+  };
+}
+
+/** What a listing of all names asks for. */
+export const EVERY: ListQuery = { prefix: "", delimiter: "", after: "", limit: 1000 };
+
+/** Bodies of 0, 1, 2 … bytes in `photos`. */
+export async function fill(world: World, names: readonly string[]): Promise<void> {
+  for (const [index, name] of names.entries()) {
+    await world.objects.put(callOf(world), { bucket: "photos", name }, bodyOf(plainBytes(index)), putWanted());
+  }
 }
 
 /** All that a reading gives, joined. */
