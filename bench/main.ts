@@ -23,7 +23,7 @@ async function main(): Promise<void> {
   const servers = [storeServer(store, idle)];
   try {
     for (const peer of options.peers) servers.push(await peerServer(peer, idle));
-    const failed = await run(servers, options);
+    const failed = await run(servers, options, () => store.restart());
     if (failed) process.exitCode = 1;
   } finally {
     for (const { clients } of servers) {
@@ -36,7 +36,7 @@ async function main(): Promise<void> {
 }
 
 /** Whether any request failed. */
-async function run(servers: readonly Server[], options: Options): Promise<boolean> {
+async function run(servers: readonly Server[], options: Options, restart: () => Promise<void>): Promise<boolean> {
   const [own] = servers;
   if (own === undefined) throw new Error("there is nothing to measure");
   const rows: Row[] = [];
@@ -47,7 +47,7 @@ async function run(servers: readonly Server[], options: Options): Promise<boolea
   say(`load of the machine before: ${loadavg()[0]?.toFixed(1)}\n${HEADING}`);
   if (options.parts.has("objects")) await objectRows(servers, options, tell);
   if (options.parts.has("aged")) await agedRows(own, options, tell);
-  if (options.parts.has("lists")) await listRows(own, options, tell);
+  if (options.parts.has("lists")) await listRows(own, options, tell, restart);
   if (options.parts.has("streams")) for (const server of servers) await streamRows(server, options, tell);
   say(`\nRatios\n${ratioTexts(rows, own.label).join("\n")}`);
   return rows.some(({ measured }) => measured.failed > 0);

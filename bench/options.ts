@@ -48,7 +48,8 @@ ratios within one run.
   --parts objects,aged,lists,streams   some of the four; default all
   --names N               objects in the aged index; default 20000
   --replacements N        of them before it is measured; default 60000
-  --listed N              names, listed by pages of 1000 for the first time and again; default 20000
+  --listed N              names, listed by pages of 1000 once they are written, again, and anew after a restart;
+                          default 20000
   --streams N             bodies of a GiB at once, half of them in and half of them out; default 64
   --folder DIR            where the store's folder is made; default the system's folder for temporary files
   --node OPTION           of Node for the store, such as --node=--cpu-prof

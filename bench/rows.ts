@@ -17,6 +17,7 @@ export type Operation =
   | "GET"
   | "LIST first"
   | "LIST again"
+  | "LIST anew"
   | "PUT and GET"
   | "PUT beside"
   | "GET beside";
@@ -111,14 +112,19 @@ export async function agedRows(server: Server, options: Options, tell: Tell): Pr
   }
 }
 
-/** All pages of very many names under one prefix, in their order: for the first time, then again and again. */
-export async function listRows(server: Server, options: Options, tell: Tell): Promise<void> {
-  const client = server.clients.on;
+/** All pages of very many names under one prefix, in their order: once written, again and again, and after a restart. */
+export async function listRows(
+  { label, measuring, clients }: Server,
+  options: Options,
+  tell: Tell,
+  restart: () => Promise<void>,
+): Promise<void> {
+  const client = clients.on;
   const prefix = "listed/";
   const body = new BenchBody(1);
   const name = (at: number): string => prefix + String(at).padStart(9, "0");
-  const common = { server: server.label, encryption: "on", index: "fresh" } as const;
-  const filled = await observe(server.measuring, () =>
+  const common = { server: label, encryption: "on", index: "fresh" } as const;
+  const filled = await observe(measuring, () =>
     timed(FILL_CLIENTS * 2, options.listed, (at) => client.put(name(at), body, false)),
   );
   const fill = { operation: "PUT unsigned", sizeBytes: 1, clients: FILL_CLIENTS * 2, movedBytes: 0 } as const;
@@ -129,15 +135,19 @@ export async function listRows(server: Server, options: Options, tell: Tell): Pr
     const found = await client.list(prefix, name(page * pageNames), pageNames);
     if (found !== pageNames) throw new Error(`a page has ${found} names`);
   };
-  // The first pages are not counted: the server has not listed before.
-  const warm = Math.min(WARM_PAGES, Math.floor(pages / 4));
-  await each(warm, 1, list);
-  const first = await observe(server.measuring, () => timed(1, pages - warm, (at) => list(warm + at)));
   const row = { sizeBytes: undefined, clients: 1, movedBytes: 0 } as const;
-  tell({ ...common, ...row, operation: "LIST first", measured: first });
+  const first = async (): Promise<Measured> => {
+    // The first pages are not counted: the server has not listed before.
+    const warm = Math.min(WARM_PAGES, Math.floor(pages / 4));
+    await each(warm, 1, list);
+    return observe(measuring, () => timed(1, pages - warm, (at) => list(warm + at)));
+  };
+  tell({ ...common, ...row, operation: "LIST first", measured: await first() });
   const walks = Math.max(1, Math.ceil((options.seconds * 50) / pages));
-  const again = await observe(server.measuring, () => timed(1, walks * pages, (at) => list(at % pages)));
+  const again = await observe(measuring, () => timed(1, walks * pages, (at) => list(at % pages)));
   tell({ ...common, ...row, operation: "LIST again", measured: again });
+  await restart();
+  tell({ ...common, ...row, operation: "LIST anew", measured: await first() });
 }
 
 /** Bodies of a GiB, most of which are cut off: what matters is what so many cost at once, and small requests beside them. */

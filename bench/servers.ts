@@ -19,7 +19,14 @@ export function storeServer(store: Store, idle: IdleLoop): Server {
   };
   return {
     label: "coffer",
-    measuring: { pid: store.pid, admin: store.admin, idle },
+    measuring: {
+      // Another one after a restart.
+      get pid() {
+        return store.pid;
+      },
+      admin: store.admin,
+      idle,
+    },
     clients: { on: client("on"), off: client("off") },
   };
 }

@@ -34,8 +34,11 @@ export interface Bucket {
 export interface Store {
   readonly url: URL;
   readonly admin: URL;
+  /** Another one after each restart. */
   readonly pid: number;
   readonly buckets: Readonly<Record<Encryption, Bucket>>;
+  /** Ends it and starts it again, where it was and with what it has stored. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -45,32 +48,56 @@ export async function startStore(parent: string | undefined, node: readonly stri
   const configPath = join(folder, "config.json");
   writeFileSync(configPath, JSON.stringify(configuration(Object.values(buckets))));
   const [s3Port = 0, restPort = 0, adminPort = 0] = await freePorts(3);
-  const log = openSync(join(folder, "log"), "a");
-  const child = spawn(process.execPath, [...NODE_OPTIONS, ...node, "dataplane/main.ts"], {
-    cwd: join(import.meta.dirname, ".."),
-    stdio: ["ignore", log, log],
-    env: {
-      MALLOC_ARENA_MAX: "1",
-      COFFER_CONFIG: configPath,
-      COFFER_DATA_DIR: join(folder, "data"),
-      COFFER_S3_PORT: String(s3Port),
-      COFFER_REST_PORT: String(restPort),
-      COFFER_ADMIN_PORT: String(adminPort),
-    },
-  });
-  closeSync(log);
   const admin = new URL(`http://127.0.0.1:${adminPort}`);
+  const env = {
+    MALLOC_ARENA_MAX: "1",
+    COFFER_CONFIG: configPath,
+    COFFER_DATA_DIR: join(folder, "data"),
+    COFFER_S3_PORT: String(s3Port),
+    COFFER_REST_PORT: String(restPort),
+    COFFER_ADMIN_PORT: String(adminPort),
+  };
+  let child = launch(folder, node, env);
   const stop = async (): Promise<void> => {
     await end(child);
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    await ready(child, admin, join(folder, "log"));
+    await ready(child, admin, folder);
   } catch (error) {
     await stop();
     throw error;
   }
-  return { url: new URL(`http://127.0.0.1:${s3Port}`), admin, pid: child.pid ?? 0, buckets, stop };
+  return {
+    url: new URL(`http://127.0.0.1:${s3Port}`),
+    admin,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    buckets,
+    async restart() {
+      await end(child);
+      child = launch(folder, node, env);
+      await ready(child, admin, folder);
+    },
+    stop,
+  };
+}
+
+/** Adds to the log that is in the folder. */
+function launch(folder: string, node: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
+  const log = openSync(logIn(folder), "a");
+  const child = spawn(process.execPath, [...NODE_OPTIONS, ...node, "dataplane/main.ts"], {
+    cwd: join(import.meta.dirname, ".."),
+    stdio: ["ignore", log, log],
+    env,
+  });
+  closeSync(log);
+  return child;
+}
+
+function logIn(folder: string): string {
+  return join(folder, "log");
 }
 
 function newBucket(name: string): Bucket {
@@ -139,11 +166,11 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-async function ready(child: ChildProcess, admin: URL, log: string): Promise<void> {
+async function ready(child: ChildProcess, admin: URL, folder: string): Promise<void> {
   const limit = performance.now() + READY_LIMIT_MS;
   while (!(await isReady(admin))) {
     if (child.exitCode !== null || performance.now() > limit) {
-      throw new Error(`The store does not start:\n${readFileSync(log, "utf8").slice(-2000)}`);
+      throw new Error(`The store does not start:\n${readFileSync(logIn(folder), "utf8").slice(-2000)}`);
     }
     await sleep(POLL_MS);
   }
