@@ -41,12 +41,12 @@ describe("what is in flight", () => {
   test("is there from enter to leave", () => {
     const inFlight = createInFlight();
     const one = call("1", app);
-    inFlight.enter(one);
+    const leave = inFlight.enter(one);
     expect(inFlight.count).toBe(1);
     expect(inFlight.find("1", app, 1000)).toMatchObject({ id: "1" });
     expect(inFlight.some((running) => running === one)).toBe(true);
     expect(inFlight.some((running) => running.bucket === "music")).toBe(false);
-    inFlight.leave(one);
+    leave();
     expect(inFlight.some(() => true)).toBe(false);
     expect(inFlight.count).toBe(0);
     expect(inFlight.find("1", app, 1000)).toBeUndefined();

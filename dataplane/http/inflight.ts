@@ -5,6 +5,7 @@
  */
 import type { Principal } from "../access/access.ts";
 import type { Call } from "../call.ts";
+import { Roster } from "./roster.ts";
 import { Turns } from "./turns.ts";
 
 /** How far one call is. */
@@ -26,8 +27,8 @@ export interface InFlight {
   reserve(bytes: number): boolean;
   giveBack(bytes: number): void;
   readonly turns: Turns;
-  enter(call: Call): void;
-  leave(call: Call): void;
+  /** Until what this gives is called. */
+  enter(call: Call): () => void;
   some(holds: (call: Call) => boolean): boolean;
   /** A principal sees its own calls, and the jobs on its bucket, on all if it may rotate keys; oldest first. */
   list(viewer: Principal, nowMs: number): readonly Operation[];
@@ -39,7 +40,7 @@ export interface InFlight {
 const MEMORY_BYTES = 96 * 1024 * 1024;
 
 export function createInFlight(memoryBytes = MEMORY_BYTES): InFlight {
-  const calls = new Map<string, Call>();
+  const calls = new Roster<Call>();
   let leftBytes = memoryBytes;
   return {
     turns: new Turns(),
@@ -52,15 +53,17 @@ export function createInFlight(memoryBytes = MEMORY_BYTES): InFlight {
       leftBytes += bytes;
     },
     get count() {
-      return calls.size;
+      return calls.count;
     },
-    enter: (call) => void calls.set(call.id, call),
-    leave: (call) => void calls.delete(call.id),
-    some: (holds) => calls.values().some(holds),
+    enter: (call) => calls.enter(call),
+    some: (holds) => calls.members().some(holds),
     list: (viewer, nowMs) =>
-      [...calls.values()].filter((call) => mayWatch(viewer, call)).map((call) => progress(call, nowMs)),
+      [...calls.members()]
+        .filter((call) => mayWatch(viewer, call))
+        .sort((one, other) => one.startedMs - other.startedMs)
+        .map((call) => progress(call, nowMs)),
     find(id, viewer, nowMs) {
-      const call = calls.get(id);
+      const call = calls.members().find((one) => one.id === id);
       return call !== undefined && mayWatch(viewer, call) ? progress(call, nowMs) : undefined;
     },
   };

@@ -12,6 +12,7 @@ import express from "express";
 import { Failure } from "../failure.ts";
 import { announcesBody } from "./incoming.ts";
 import { type RequestFields, type RequestPorts, type Running, serveRequest } from "./request.ts";
+import { Roster } from "./roster.ts";
 
 export type { RequestFields } from "./request.ts";
 
@@ -56,22 +57,21 @@ const HIGH_WATER_MARK_BYTES = 64 * 1024;
 
 /** `createListener(ports)` is cheap; nothing happens before `listen`. */
 export function createListener<Target>(ports: RequestPorts<Target>, limits: ListenerLimits = listenerLimits): Listener {
-  const running = new Set<Running>();
+  const running = new Roster<Running>();
   const latest = new WeakMap<Duplex, Running>();
   let draining = false;
   let onIdle: (() => void) | undefined;
 
   async function serve(head: IncomingMessage, answer: ServerResponse): Promise<void> {
-    let current: Running | undefined;
+    let leave: (() => void) | undefined;
     await serveRequest(ports, head, answer, (started) => {
-      current = started;
-      running.add(started);
+      leave = running.enter(started);
       latest.set(head.socket, started);
       if (draining) started.closeAfter();
       if (announcesBody(head)) readOn(started, limits.lingerBytes);
     });
-    if (current !== undefined) running.delete(current);
-    if (running.size === 0) onIdle?.();
+    leave?.();
+    if (running.count === 0) onIdle?.();
   }
 
   const server = openServer(limits, (head, answer) => void serve(head, answer));
@@ -81,7 +81,7 @@ export function createListener<Target>(ports: RequestPorts<Target>, limits: List
   });
 
   async function finished(limitMs: number): Promise<boolean> {
-    if (running.size === 0) return true;
+    if (running.count === 0) return true;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const timer = setTimeout(() => resolve(false), limitMs);
     onIdle = () => resolve(true);
@@ -91,7 +91,7 @@ export function createListener<Target>(ports: RequestPorts<Target>, limits: List
   }
 
   const pace = setInterval(() => {
-    for (const one of running) one.judgePace(limits.paceBytes);
+    for (const one of running.members()) one.judgePace(limits.paceBytes);
   }, limits.paceMs);
   pace.unref();
   server.once("close", () => clearInterval(pace));
@@ -105,13 +105,13 @@ export function createListener<Target>(ports: RequestPorts<Target>, limits: List
     async drain(limitMs) {
       draining = true;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const one of running) one.closeAfter();
+      for (const one of running.members()) one.closeAfter();
       if (!(await finished(limitMs))) {
-        ports.log.warn("requests are broken off by the shutdown", { count: running.size });
-        for (const one of running) one.abort(shuttingDown());
+        ports.log.warn("requests are broken off by the shutdown", { count: running.count });
+        for (const one of running.members()) one.abort(shuttingDown());
         await finished(limits.lingerMs);
       }
-      const timer = setTimeout(() => server.closeAllConnections(), running.size === 0 ? limits.lingerMs : 0);
+      const timer = setTimeout(() => server.closeAllConnections(), running.count === 0 ? limits.lingerMs : 0);
       await closed;
       clearTimeout(timer);
     },

@@ -91,6 +91,7 @@ class Request<Target> implements Running {
   #keepAlive: boolean;
   #row: Row<Target> | undefined;
   #call: Call | undefined;
+  #leave: (() => void) | undefined;
   #failure: Failure | undefined;
   #reservedBytes = 0;
   #pacedBytes = 0;
@@ -153,7 +154,7 @@ class Request<Target> implements Running {
       await this.#fail(error);
     }
     await this.#closed.promise;
-    if (this.#call !== undefined) this.#ports.inFlight.leave(this.#call);
+    this.#leave?.();
     this.#ports.inFlight.giveBack(this.#reservedBytes);
     metrics.inFlight(-1);
     const milliseconds = performance.now() - this.#begun;
@@ -195,7 +196,7 @@ class Request<Target> implements Running {
         sent: (bytes) => this.#ports.inFlight.turns.sent(bytes),
       };
       this.#call = call;
-      this.#ports.inFlight.enter(call);
+      this.#leave = this.#ports.inFlight.enter(call);
       await row.handle(call, { head: this.head, target, body, answer: this.answer });
       if (!this.answer.writableEnded) throw new Error(`${row.operation} ended without an answer`);
     } finally {

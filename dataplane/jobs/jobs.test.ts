@@ -32,7 +32,7 @@ interface Engine {
 
 function start(storage: Storage, live: Live, kinds: JobKind[], nowMs: () => number = Date.now): Engine {
   const stopping = new AbortController();
-  const inFlight = { enter() {}, leave() {} };
+  const inFlight = { enter: () => () => undefined };
   const jobs = createJobs({ storage, live, kinds, log: quiet, nowMs, inFlight });
   const running = jobs.run(stopping.signal);
   return {

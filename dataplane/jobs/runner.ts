@@ -15,8 +15,8 @@ export interface JobsNeeds {
   readonly kinds: readonly JobKind[];
   readonly log: Log;
   readonly nowMs: () => number;
-  /** Told of every step's call while it runs. */
-  readonly inFlight: { enter(call: Call): void; leave(call: Call): void };
+  /** Told of every step's call, until what it gives is called. */
+  readonly inFlight: { enter(call: Call): () => void };
 }
 
 /** A job that the configuration calls for. */
@@ -134,11 +134,11 @@ async function runStep(
     doneBytes: 0,
     totalBytes: undefined,
   };
-  inFlight.enter(call);
+  const leave = inFlight.enter(call);
   try {
     return await kind.step(call, spec, cursor);
   } finally {
-    inFlight.leave(call);
+    leave();
     live.leave(snapshot);
   }
 }

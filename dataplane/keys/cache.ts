@@ -18,6 +18,8 @@ export interface KeyCache {
 export function createKeyCache(ttlMs: number, maxEntries: number): KeyCache {
   // A Map iterates in the order of insertion: what is used is inserted again, so the first is the least recently used.
   const kept = new Map<string, Kept>();
+  /** Nearly every request asks for the same one again: to insert it again each time costs more than all else here. */
+  let newest: string | undefined;
   return {
     get size() {
       return kept.size;
@@ -25,15 +27,22 @@ export function createKeyCache(ttlMs: number, maxEntries: number): KeyCache {
     get(id, nowMs) {
       const found = kept.get(id);
       if (found === undefined) return undefined;
-      kept.delete(id);
-      if (found.untilMs <= nowMs) return undefined;
-      kept.set(id, found);
+      if (found.untilMs <= nowMs) {
+        kept.delete(id);
+        return undefined;
+      }
+      if (id !== newest) {
+        kept.delete(id);
+        kept.set(id, found);
+        newest = id;
+      }
       return found.bucketKey;
     },
     put(id, bucketKey, nowMs) {
       if (ttlMs === 0) return;
       kept.delete(id);
       kept.set(id, { bucketKey, untilMs: nowMs + ttlMs });
+      newest = id;
       for (const oldest of kept.keys()) {
         if (kept.size <= maxEntries) break;
         kept.delete(oldest);
