@@ -21,7 +21,7 @@ export { verified } from "./promises.ts";
 export type { DefaultShown, ObjectsNeeds } from "./room.ts";
 export type * from "./store.ts";
 
-/** About 8 MiB. */
+/** About 12 MiB. */
 const OPENED_MAX = 4096;
 /** Of 65,535 names each, in 2.9 MB: about a million names, and 46 MB. */
 const LISTED_GENERATIONS_MAX = 16;

@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { localKey } from "../../kms/contract/localkey.ts";
 import type { BucketKey } from "../keys/keys.ts";
 import type { Entry } from "../storage/storage.ts";
-import { bodyOf, callOf, createWorld, getWanted, PHOTO, plainBytes, putWanted } from "./contract/world.ts";
+import { type Edits, flipped, tamperingWith } from "./contract/tampering.ts";
+import { bodyOf, callOf, createWorld, getWanted, PHOTO, plainBytes, putWanted, read } from "./contract/world.ts";
 import { createOpenedMemory, type OpenedObject } from "./opened.ts";
 
 function bucketKey(): BucketKey {
@@ -22,7 +23,8 @@ function opened(name: string, under: BucketKey): OpenedObject {
     envelope: new Uint8Array(1),
   };
   const key = { mode: "bucket", dataKey: new Uint8Array(32) } as const;
-  return { entry, contents: { key, modifiedMs: 1, shown: "nothing" }, bucketKey: under, bodyId: new Uint8Array(16) };
+  const contents = { key, modifiedMs: 1, shown: "nothing" } as const;
+  return { entry, contents, bucketKey: under, bodyId: new Uint8Array(16), shared: {} };
 }
 
 test("an opened envelope is remembered only for equal bytes under the same key", () => {
@@ -74,4 +76,30 @@ test("the tag and the length of what is found now are never those of what was re
   };
   await expect(world.objects.head(callOf(world), PHOTO, getWanted())).rejects.toMatchObject({ tamper: true });
   expect(first.info.sizeBytes).toBe(9);
+});
+
+test("what was read before is opened and checked again, whatever is remembered of its envelope", async () => {
+  const edits: Edits = {};
+  const world = await createWorld(localKey(), { around: tamperingWith(() => edits) });
+  const bytes = plainBytes(40_000);
+  await world.objects.put(callOf(world), PHOTO, bodyOf(bytes), putWanted());
+  for (const range of [undefined, { kind: "bytes", first: 20_000, last: 39_999 } as const, undefined]) {
+    const from = range?.first ?? 0;
+    expect(Buffer.compare(await read(world, PHOTO, range), bytes.subarray(from))).toBe(0);
+  }
+  edits.body = (stored) => flipped(stored, 8 * 30_000);
+  await expect(read(world, PHOTO)).rejects.toMatchObject({ tamper: true });
+  edits.body = (stored) => flipped(stored, 8 * 40);
+  await expect(read(world, PHOTO)).rejects.toMatchObject({ tamper: true });
+  delete edits.body;
+  expect(Buffer.compare(await read(world, PHOTO), bytes)).toBe(0);
+});
+
+test("the newest body is read under a name, whatever is remembered of the one before", async () => {
+  const world = await createWorld(localKey());
+  for (const seed of [1, 2]) {
+    const bytes = plainBytes(500, seed);
+    await world.objects.put(callOf(world), PHOTO, bodyOf(bytes), putWanted());
+    for (const _again of [1, 2]) expect(Buffer.compare(await read(world, PHOTO), bytes)).toBe(0);
+  }
 });

@@ -3,6 +3,7 @@
  * what was opened from equal bytes under the same bucket key need not be opened again. Who may use that key is asked before.
  */
 import type { ReadContents } from "../../envelope/envelope.ts";
+import type { SegmentOpener } from "../../envelope/segment.ts";
 import type { BucketKey } from "../keys/keys.ts";
 import type { Entry } from "../storage/storage.ts";
 
@@ -11,6 +12,8 @@ export interface OpenedObject {
   readonly contents: ReadContents<"object">;
   readonly bucketKey: BucketKey;
   readonly bodyId: Uint8Array;
+  /** What all who read the body have in common, for as long as the envelope is remembered. */
+  readonly shared: { opener?: SegmentOpener };
 }
 
 export interface OpenedMemory {
@@ -25,7 +28,7 @@ interface Remembered extends Omit<OpenedObject, "entry"> {
 
 /**
  * Forgets what was not asked for the longest, by halves: the older half goes as a whole once the younger is full. An
- * entry takes about two kilobytes.
+ * entry takes about three kilobytes.
  */
 export function createOpenedMemory(entriesMax: number): OpenedMemory {
   let young = new Map<string, Remembered>();
@@ -49,12 +52,12 @@ export function createOpenedMemory(entriesMax: number): OpenedMemory {
         return undefined;
       }
       if (isYoung === undefined) remember(place, found);
-      const { contents, bodyId } = found;
-      return { entry, contents, bucketKey, bodyId };
+      const { contents, bodyId, shared } = found;
+      return { entry, contents, bucketKey, bodyId, shared };
     },
-    put({ entry, contents, bucketKey, bodyId }, envelope) {
+    put({ entry, contents, bucketKey, bodyId, shared }, envelope) {
       // The storage may use its buffer again.
-      remember(placeOf(entry), { contents, bucketKey, bodyId, envelope: Uint8Array.from(envelope) });
+      remember(placeOf(entry), { contents, bucketKey, bodyId, shared, envelope: Uint8Array.from(envelope) });
     },
   };
 }

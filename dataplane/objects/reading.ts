@@ -6,7 +6,7 @@ import { isPlaintextHead } from "../../envelope/envelope.ts";
 import { EnvelopeError } from "../../envelope/failure.ts";
 import { parseHead } from "../../envelope/head.ts";
 import { type PlacedPart, partsOfRange } from "../../envelope/parts.ts";
-import { createOpener } from "../../envelope/segment.ts";
+import { createOpener, type SegmentOpener } from "../../envelope/segment.ts";
 import { storedRange } from "../../envelope/sizes.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { OpenedBody } from "./bodies.ts";
@@ -72,16 +72,25 @@ function spansOf(body: OpenedBody, fromByte: number, toByte: number): Span[] {
     .filter((span) => span.storedFromByte < span.storedToByte);
 }
 
-function sealedSpan({ object, dataKey }: OpenedBody, part: PlacedPart, from: number, to: number): Span {
+function sealedSpan(body: OpenedBody, part: PlacedPart, from: number, to: number): Span {
   const { head, plainBytes } = part.entry;
   const { chunkLog2 } = parseHead(head, "the body");
   const range = storedRange(plainBytes, chunkLog2, from, to);
-  const { bodyId } = object;
   return {
     storedFromByte: part.storedFromByte + range.storedFromByte,
     storedToByte: part.storedFromByte + range.storedToByte,
-    open: () => createOpener({ head, dataKey, bodyId, plainBytes, storedBytes: part.storedBytes }).read(from, to),
+    open: () => openerOf(body, part).read(from, to),
   };
+}
+
+/** Made once for a body in one piece, as long as its envelope is remembered: its keys follow from that alone. */
+function openerOf({ object, dataKey, parts }: OpenedBody, part: PlacedPart): SegmentOpener {
+  const { bodyId, shared } = object;
+  if (parts.length === 1 && shared.opener !== undefined) return shared.opener;
+  const { head, plainBytes } = part.entry;
+  const opener = createOpener({ head, dataKey, bodyId, plainBytes, storedBytes: part.storedBytes });
+  if (parts.length === 1) shared.opener = opener;
+  return opener;
 }
 
 /** Blocks are the storage's again at its next step, so what passes as it is has to be copied. */

@@ -172,7 +172,7 @@ function openUnder(
   const remembered = memory?.get(entry, envelope, bucketKey);
   if (remembered !== undefined) return remembered;
   const contents = openEnvelope(envelope, placeOf(entry.ref.name, entry.version), bucketKey.key);
-  const opened = { entry, contents, bucketKey, bodyId: Uint8Array.from(bodyIdOf(envelope)) };
+  const opened = { entry, contents, bucketKey, bodyId: Uint8Array.from(bodyIdOf(envelope)), shared: {} };
   memory?.put(opened, envelope);
   return opened;
 }
