@@ -91,8 +91,19 @@ function noDate(): Failure {
   return new Failure("AccessDenied", "Signature V4 needs a valid Date or x-amz-date header");
 }
 
-/** NaN for what is no `YYYYMMDDTHHMMSSZ`. */
+let lastTimestamp = "";
+let lastMs = Number.NaN;
+
+/** NaN for what is no `YYYYMMDDTHHMMSSZ`. All requests of a second bear the same. */
 function timestampMs(timestamp: string): number {
+  if (timestamp !== lastTimestamp) {
+    lastMs = parseTimestamp(timestamp);
+    lastTimestamp = timestamp;
+  }
+  return lastMs;
+}
+
+function parseTimestamp(timestamp: string): number {
   const found = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(timestamp);
   if (found === null) return Number.NaN;
   const [, year, month, day, hour, minute, second] = found;
