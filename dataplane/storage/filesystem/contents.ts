@@ -6,10 +6,10 @@ import { Blocks } from "./blocks.ts";
 import type { BodyFiles } from "./bodies.ts";
 import type { Doomed } from "./doomed.ts";
 import type { IndexEntry, IndexReader } from "./reader.ts";
-import type { RecordRow } from "./rows.ts";
+import type { Place } from "./rows.ts";
 
 /** Keeps the body of a record from going. To be taken in the tick in which the record was read. */
-export function leaseOf(doomed: Doomed, row: RecordRow): () => void {
+export function leaseOf(doomed: Doomed, row: Place): () => void {
   const id = row.file ?? row.list;
   return id === null ? () => undefined : doomed.lease(id);
 }

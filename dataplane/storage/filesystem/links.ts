@@ -6,7 +6,7 @@ import { leaseOf } from "./contents.ts";
 import { codeOf } from "./disk.ts";
 import type { Doomed, FilePool } from "./doomed.ts";
 import type { IndexReader } from "./reader.ts";
-import type { RecordRow } from "./rows.ts";
+import type { NamedRow } from "./rows.ts";
 
 const LINKS_AT_ONCE = 8;
 
@@ -43,7 +43,7 @@ export class Links {
   }
 
   /** A second name for each file of a body, durable; `linked` has all that were begun. */
-  async #link(row: RecordRow, linked: string[], signal: AbortSignal): Promise<string[]> {
+  async #link(row: NamedRow, linked: string[], signal: AbortSignal): Promise<string[]> {
     const pieces = row.list === null ? [] : this.#reader.pieces(row.list, 0, row.storedBytes);
     const sources = row.file === null ? pieces.flatMap(({ file }) => file ?? []) : [row.file];
     const targets: string[] = [];

@@ -2,7 +2,7 @@
  * or a few in one tick: nothing stays open across an await, or the log could never be reset.
  * Absence is reported only if both neighbours of the place that was looked at are whole. */
 
-import type { SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { SQLInputValue, StatementSync } from "node:sqlite";
 import { type Listed, type Position, pageOf } from "../paging.ts";
 import {
   type Document,
@@ -22,8 +22,11 @@ import {
   isWholeListed,
   LISTED_COLUMNS,
   type ListedValues,
+  NAMED_COLUMNS,
+  type NamedRow,
+  type NamedValues,
+  namedOf,
   RECORD_COLUMNS,
-  type RecordRow,
   type RecordValues,
   recordOf,
 } from "./rows.ts";
@@ -31,7 +34,9 @@ import { openForReading } from "./schema.ts";
 
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
-const RECORD_NUMBER = RECORD_COLUMNS.split(",").length;
+const FIND = `SELECT ${NAMED_COLUMNS}, bytes FROM records LEFT JOIN bodies ON bodies.id = records.inline
+  WHERE bucket = ? AND name = ?`;
+const EXACTLY = `SELECT ${NAMED_COLUMNS} FROM records WHERE bucket = ? AND name = ?`;
 
 /** An Entry, with the body where that lies in the index and was read with it. */
 export interface IndexEntry extends Entry {
@@ -76,9 +81,9 @@ function readFailure(cause: unknown): unknown {
   return new StorageError(isDamage ? "damaged" : "unreachable", message, { cause });
 }
 
-function entryOf(row: RecordRow, name: string): Entry {
+function entryOf(bucket: string, name: string, row: NamedRow): Entry {
   return {
-    ref: { bucket: row.bucket, name },
+    ref: { bucket, name },
     version: "",
     tag: row.tag,
     marker: false,
@@ -133,40 +138,37 @@ export class IndexReader {
     }
   }
 
-  #whole(values: RecordValues, what: string): RecordRow {
-    const row = recordOf(values);
-    if (row === undefined) {
-      throw damaged(what);
-    }
-    return row;
-  }
-
   /** The record and, where it lies in the index, the body, by one statement. */
   find(bucket: string, name: string): IndexEntry | undefined {
-    const sql = `SELECT ${RECORD_COLUMNS}, bytes FROM records LEFT JOIN bodies ON bodies.id = records.inline
-      WHERE bucket = ? AND name = ?`;
-    const found = this.one<readonly SQLOutputValue[]>(sql, bucket, Buffer.from(name));
+    const found = this.one<readonly [...NamedValues, bytes: Uint8Array | null]>(FIND, bucket, Buffer.from(name));
     if (found === undefined) {
       this.assertBucket(bucket);
       this.#assertAbsent(bucket, Buffer.from(name));
       return undefined;
     }
-    const row = this.#whole(found as unknown as RecordValues, `"${name}"`);
-    const bytes = found[RECORD_NUMBER];
-    return { ...entryOf(row, name), inline: bytes instanceof Uint8Array ? bytes : undefined };
+    const [tag, modified, stored, inline, file, list, envelope, crc, bytes] = found;
+    const row = this.#named(bucket, name, [tag, modified, stored, inline, file, list, envelope, crc]);
+    return { ...entryOf(bucket, name, row), inline: bytes ?? undefined };
   }
 
   /** The record of exactly that entry, else "changed". */
-  exactly(entry: Entry): RecordRow {
+  exactly(entry: Entry): NamedRow {
     const { bucket, name } = entry.ref;
-    const sql = `SELECT ${RECORD_COLUMNS} FROM records WHERE bucket = ? AND name = ?`;
-    const found = this.one<RecordValues>(sql, bucket, Buffer.from(name));
+    const found = this.one<NamedValues>(EXACTLY, bucket, Buffer.from(name));
     if (found === undefined) {
       this.#assertAbsent(bucket, Buffer.from(name));
     }
-    const row = found && this.#whole(found, `"${name}"`);
+    const row = found && this.#named(bucket, name, found);
     if (row?.tag !== entry.tag) {
       throw new StorageError("changed", `"${name}" is no longer what was found`);
+    }
+    return row;
+  }
+
+  #named(bucket: string, name: string, values: NamedValues): NamedRow {
+    const row = namedOf(bucket, name, values);
+    if (row === undefined) {
+      throw damaged(`"${name}"`);
     }
     return row;
   }
@@ -181,8 +183,8 @@ export class IndexReader {
     const order = side === "before" ? "< (?, ?) ORDER BY bucket DESC, name DESC" : "> (?, ?) ORDER BY bucket, name";
     const sql = `SELECT ${RECORD_COLUMNS} FROM records WHERE (bucket, name) ${order} LIMIT 1`;
     const neighbour = this.one<RecordValues>(sql, bucket, name);
-    if (neighbour !== undefined) {
-      this.#whole(neighbour, `"${textOf(name)}"`);
+    if (neighbour !== undefined && recordOf(neighbour) === undefined) {
+      throw damaged(`"${textOf(name)}"`);
     }
   }
 

@@ -55,17 +55,35 @@ export function recordOf(values: RecordValues): RecordRow | undefined {
   return recordCrc(row) === crc ? row : undefined;
 }
 
-/** What a listing reads: names as text, which are given much faster than bytes, and no bucket, since one was asked for. */
-export const LISTED_COLUMNS = "CAST(name AS TEXT), tag, modified, stored, inline, file, list, envelope, crc";
+/** What a record says of itself, for who asked for it by bucket and name. */
+export type NamedRow = Omit<RecordRow, "bucket" | "name">;
 
-type BehindTheName = RecordValues extends readonly [string, Uint8Array, ...infer Rest] ? Rest : never;
+export const NAMED_COLUMNS = "tag, modified, stored, inline, file, list, envelope, crc";
+
+/** In the order of NAMED_COLUMNS. */
+export type NamedValues = RecordValues extends readonly [string, Uint8Array, ...infer Rest] ? Rest : never;
+
+/** undefined: the row is not what was written, or not under this name. */
+export function namedOf(bucket: string, name: string, values: NamedValues): NamedRow | undefined {
+  const [tag, modifiedMs, storedBytes, inline, file, list, envelope, crc] = values;
+  const row: NamedRow = { tag, modifiedMs, storedBytes, inline, file, list, envelope };
+  return isWhole(bucket, name, row, crc) ? row : undefined;
+}
+
+/** What a listing reads: names as text, which are given much faster than bytes, and no bucket, since one was asked for. */
+export const LISTED_COLUMNS = `CAST(name AS TEXT), ${NAMED_COLUMNS}`;
 
 /** In the order of LISTED_COLUMNS. */
-export type ListedValues = readonly [name: string, ...BehindTheName];
+export type ListedValues = readonly [name: string, ...NamedValues];
 
 /** A name that was not UTF-8 is other text, and has another checksum. */
 export function isWholeListed(bucket: string, values: ListedValues): boolean {
   const [name, tag, modifiedMs, storedBytes, inline, file, list, envelope, crc] = values;
+  return isWhole(bucket, name, { tag, modifiedMs, storedBytes, inline, file, list, envelope }, crc);
+}
+
+function isWhole(bucket: string, name: string, row: NamedRow, crc: number): boolean {
+  const { tag, modifiedMs, storedBytes, inline, file, list, envelope } = row;
   if (!(envelope instanceof Uint8Array)) {
     return false;
   }
