@@ -70,10 +70,10 @@ export function digestOf({
   return hash("sha256", hashed.subarray(0, end), "latin1");
 }
 
-/** In one generation, so that a number of 16 bits names a slot, and zero none. */
+/** Of a generation, so that a number of 16 bits names one of them, and zero none. */
 const SLOTS = 65_535;
 
-/** As many names as that are remembered at most, and in how many generations. */
+/** Remembers at most so many generations of so many names each. */
 export function createListedMemory(generationsMax: number, slots = SLOTS): ListedMemory {
   const kinds = new ChecksumKinds();
   /** The newest first. */

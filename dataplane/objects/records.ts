@@ -94,8 +94,9 @@ export function sealObject(
 ): Uint8Array {
   const { ref, version } = place;
   const envelope = sealEnvelope(placeOf(ref.name, version), contents, bucketKey.id, bodyId, bucketKey.key);
-  // Else what they say is known only once the body is.
-  if (contents.bodyHead !== undefined) {
+  const { bodyHead, sizeBytes, etag } = contents;
+  // Else what they say stands behind the body, or nowhere.
+  if (bodyHead !== undefined && sizeBytes !== undefined && etag !== undefined) {
     const digest = digestOf({ ...place, marker: false, envelope });
     if (digest !== undefined) room.listed.put(digest, markOf(bucketKey), listableOf(contents));
   }
