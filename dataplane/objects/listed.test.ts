@@ -99,6 +99,13 @@ describe("the memory of listings", () => {
     );
   });
 
+  test("keeps one mark of a key that is opened again and again", () => {
+    const memory = createListedMemory(1, 10);
+    const marks = Array.from({ length: 5 }, () => ({ id: new Uint8Array(16), fingerprint: new Uint8Array(16) }));
+    for (const [at, mark] of marks.entries()) memory.put(known(`n${at}`), mark, LISTABLE);
+    for (const at of marks.keys()) expect(memory.get(known(`n${at}`), ref)?.key).toBe(marks[0]);
+  });
+
   test("forgets what was put first, and takes no more bytes then", () => {
     const memory = createListedMemory(3, 10);
     expect(memory.bytes).toBe(0);

@@ -4,6 +4,7 @@
  * heap in some fifty bytes a name, at most so many names, and never on disk.
  */
 import { hash, randomBytes } from "node:crypto";
+import { sameBytes } from "../../envelope/bytes.ts";
 import { fingerprintOf } from "../../envelope/head.ts";
 import type { BucketKey } from "../keys/keys.ts";
 import type { Entry, ObjectRef } from "../storage/storage.ts";
@@ -140,7 +141,7 @@ class Generation {
   readonly #kinds: ChecksumKinds;
   readonly #slots: Buffer;
   readonly #keys: KeyMark[] = [];
-  readonly #keyNumbers = new Map<KeyMark, number>();
+  readonly #keyNumbers = new WeakMap<KeyMark, number>();
   /** By two bytes of the digest: the number from 1 of the slot that was put last, 0 for none. */
   readonly #chains = new Uint16Array(CHAINS);
   /** By slot: the one of its chain that was put before it. */
@@ -200,15 +201,20 @@ class Generation {
     };
   }
 
+  /** A key that is opened again has another mark, which says the same: a cache that keeps nothing opens it each time. */
   #numberOf(key: KeyMark): number {
     let number = this.#keyNumbers.get(key);
     if (number === undefined) {
-      number = this.#keys.length;
-      this.#keys.push(key);
+      number = this.#keys.findIndex((one) => isSame(one, key));
+      if (number < 0) number = this.#keys.push(key) - 1;
       this.#keyNumbers.set(key, number);
     }
     return number;
   }
+}
+
+function isSame(one: KeyMark, other: KeyMark): boolean {
+  return sameBytes(one.id, other.id) && sameBytes(one.fingerprint, other.fingerprint);
 }
 
 /** Four bytes of a digest, which is text of one byte a unit. */
