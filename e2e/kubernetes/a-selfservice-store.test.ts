@@ -8,7 +8,7 @@ import { API_VERSION, DEFAULT_STORE } from "../../crds/names.ts";
 import { s3Client } from "../clients.ts";
 import { type Credentials, ROOT, waitFor } from "../harness.ts";
 import { formsOf } from "../search.ts";
-import { applicationPod, installApplication } from "./application.ts";
+import { applicationPod, installApplication, untilReachable } from "./application.ts";
 import { conditionOf, type KubeObject } from "./objects.ts";
 import { createTeam, type Team } from "./team.ts";
 import { volumeFilesWith } from "./volumes.ts";
@@ -100,6 +100,7 @@ describe("a store whose users make their buckets", () => {
       team.untilReady("encryptedstores", DEFAULT_STORE, READY_MS),
       team.untilReady("encryptedbuckets", "photos", READY_MS),
     ]);
+    await untilReachable(team, "team");
   });
 
   afterAll(async () => await team?.remove());

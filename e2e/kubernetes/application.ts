@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { sayAside } from "../clients.ts";
-import { ROOT } from "../harness.ts";
+import { ROOT, waitFor } from "../harness.ts";
 import { preparePython } from "../python.ts";
 import { sharedCluster } from "./cluster.ts";
 import type { KubeObject } from "./objects.ts";
@@ -19,6 +19,7 @@ const run = promisify(execFile);
 
 const FOLDER = "/application";
 const RUNNING_MS = 120_000;
+const REACHABLE_MS = 30_000;
 const TREE_BYTES_MAX = 512 * 1024 * 1024;
 const JAVASCRIPT_PACKAGES = ["@aws-sdk/client-s3", "@aws-sdk/s3-request-presigner"];
 /** Of Python's own library: what no application loads, and what is compiled for flags that nobody gives. */
@@ -69,6 +70,18 @@ export async function installApplication(
   await team.exec(pod, ["tar", "-x", "-f", "-", "-C", FOLDER], tree);
   const command = language === "python" ? [`${FOLDER}/python`, "-c"] : ["node", "--input-type=module", "--eval"];
   return (script) => team.exec(pod, [...command, script]);
+}
+
+const ASK = `
+  const answered = await fetch(process.env.AWS_ENDPOINT_URL_S3).then(() => true, () => false);
+  process.stdout.write(String(answered));
+`;
+
+/** A node learns of a Service's pods a moment after these are ready, and refuses connections till then. */
+export async function untilReachable(team: Team, pod: string): Promise<void> {
+  await waitFor("the store to be reachable from the pod", REACHABLE_MS, async () => {
+    return (await team.exec(pod, ["node", "--input-type=module", "--eval", ASK])) === "true";
+  });
 }
 
 async function javascriptTree(): Promise<Buffer> {

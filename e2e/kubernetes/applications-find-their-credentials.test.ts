@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ACCESS_KEYS, API_VERSION } from "../../crds/names.ts";
 import { restObject, s3Client } from "../clients.ts";
 import { ROOT } from "../harness.ts";
-import { applicationPod, installApplication } from "./application.ts";
+import { applicationPod, installApplication, untilReachable } from "./application.ts";
 import { createTeam, type Team } from "./team.ts";
 
 const READY_MS = 120_000;
@@ -102,6 +102,7 @@ describe("applications that have an access Secret as their environment", () => {
       installApplication(team, "javascript", "javascript"),
       team.untilReady("encryptedbuckets", "photos", READY_MS),
     ]);
+    await untilReachable(team, "python");
   });
 
   afterAll(async () => await team?.remove());
