@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Body, Call } from "../call.ts";
 import { Failure } from "../failure.ts";
@@ -434,6 +435,61 @@ describe("a connection", () => {
     expect(text.indexOf("counted 3")).toBeLessThan(text.lastIndexOf("hello"));
     await until(() => ports.lines.length === 3);
     client.socket.destroy();
+  });
+
+  test("serves pipelined requests one behind the other", async () => {
+    const events: string[] = [];
+    const telling = (name: string, afterMs: number): Handle => {
+      return async (_call, { answer, body }) => {
+        events.push(`${name} begins`);
+        await readAll(body);
+        await sleep(afterMs);
+        events.push(`${name} ends`);
+        sendWhole(answer, 200, "text/plain", name);
+      };
+    };
+    const { port } = await open(protocolOf({ "/slow": telling("slow", 60), "/quick": telling("quick", 0) }));
+    const client = rawClient(port);
+    const slow = `PUT /slow HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\nabc`;
+    const quickOne = `DELETE /quick HTTP/1.1\r\n${HOST}\r\n`;
+    client.send(slow + quickOne + slow + quickOne.replace("/quick", "/missing"));
+    await client.until("NotFound");
+    const each = ["slow begins", "slow ends"];
+    expect(events).toEqual([...each, "quick begins", "quick ends", ...each]);
+    client.socket.destroy();
+  });
+
+  test("that is cut off leaves no pipelined request behind", async () => {
+    let served = 0;
+    const slow: Handle = async (_call, { answer }) => {
+      served += 1;
+      await sleep(60);
+      sendWhole(answer, 200, "text/plain", "slow-one");
+    };
+    const { port, ports } = await open(protocolOf({ "/slow": slow }));
+    const client = rawClient(port);
+    client.send(`GET /slow HTTP/1.1\r\n${HOST}\r\n`.repeat(3));
+    await until(() => served === 1);
+    client.socket.resetAndDestroy();
+    await until(() => ports.lines.length === 3);
+    expect(served).toBe(1);
+    expect(ports.lines.slice(1).map(({ code }) => code)).toEqual(["ClientClosedRequest", "ClientClosedRequest"]);
+    await until(() => ports.inFlight.count === 0);
+  });
+
+  test("that ends with an answer does not serve what was pipelined behind it, and cuts nothing of the answer", async () => {
+    let served = 0;
+    const large: Handle = async (_call, { answer }) => {
+      served += 1;
+      sendWhole(answer, 200, "text/plain", "x".repeat(4 * MIB));
+    };
+    const { port, ports } = await open(protocolOf({ "/large": large }));
+    const client = rawClient(port);
+    client.send(`GET /large HTTP/1.1\r\n${HOST}Connection: close\r\n\r\nGET /large HTTP/1.1\r\n${HOST}\r\n`);
+    const text = await client.closed();
+    expect(text.length).toBeGreaterThan(4 * MIB);
+    expect(served).toBe(1);
+    await until(() => ports.inFlight.count === 0);
   });
 
   test("with nonsense behind a request still answers the request", async () => {

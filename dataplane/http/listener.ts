@@ -64,7 +64,7 @@ export function createListener<Target>(ports: RequestPorts<Target>, limits: List
 
   async function serve(head: IncomingMessage, answer: ServerResponse): Promise<void> {
     let leave: (() => void) | undefined;
-    await serveRequest(ports, head, answer, (started) => {
+    await serveRequest(ports, head, answer, latest.get(head.socket), (started) => {
       leave = running.enter(started);
       latest.set(head.socket, started);
       if (draining) started.closeAfter();

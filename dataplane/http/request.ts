@@ -58,6 +58,8 @@ export interface Running {
   judgePace(bytesMin: number): void;
   /** The connection ends with this answer. */
   closeAfter(): void;
+  /** Until nothing of it is left to do; undefined from then on. */
+  readonly serving: Promise<void> | undefined;
 }
 
 /** Until a row says otherwise. */
@@ -69,16 +71,20 @@ const RETRY_AFTER_SECONDS = 1;
 const INCOMING_BYTES = 512 * 1024;
 const OUTGOING_BYTES = 256 * 1024;
 
-/** Serves one request; `onRunning` is told before anything else happens. Never rejects: resolves when answer and handler are through. */
+/**
+ * Serves one request behind the one that came before it on its connection; `onRunning` is told before anything else
+ * happens. Never rejects: resolves when answer and handler are through.
+ */
 export function serveRequest<Target>(
   ports: RequestPorts<Target>,
   head: IncomingMessage,
   answer: ServerResponse,
+  before: Running | undefined,
   onRunning: (running: Running) => void,
 ): Promise<void> {
   const request = new Request(ports, head, answer);
   onRunning(request);
-  return request.serve();
+  return request.serve(before?.serving);
 }
 
 class Request<Target> implements Running {
@@ -102,6 +108,7 @@ class Request<Target> implements Running {
   readonly head: IncomingMessage;
   readonly answer: ServerResponse;
   readonly incoming: Incoming;
+  serving: Promise<void> | undefined;
 
   constructor(ports: RequestPorts<Target>, head: IncomingMessage, answer: ServerResponse) {
     this.#ports = ports;
@@ -145,11 +152,16 @@ class Request<Target> implements Running {
     this.answer.shouldKeepAlive = false;
   }
 
-  async serve(): Promise<void> {
+  serve(before: Promise<void> | undefined): Promise<void> {
+    this.serving = this.#serve(before);
+    return this.serving;
+  }
+
+  async #serve(before: Promise<void> | undefined): Promise<void> {
     const { metrics } = this.#ports;
     metrics.inFlight(1);
     try {
-      await this.#run();
+      if (before === undefined || (await this.#follows(before))) await this.#run();
     } catch (error) {
       await this.#fail(error);
     }
@@ -161,6 +173,19 @@ class Request<Target> implements Running {
     const fields = this.#fields(milliseconds);
     metrics.request(fields.protocol, fields.operation, fields.status, milliseconds / 1000);
     this.#ports.requestLine(fields);
+    this.serving = undefined;
+  }
+
+  /**
+   * A client that does not wait for answers still means its requests one behind the other. False: the connection has
+   * ended with the answer before, of which nothing may be cut off, and Node says nothing of those behind it.
+   */
+  async #follows(before: Promise<void>): Promise<boolean> {
+    await before;
+    if (this.head.socket.writable) return true;
+    this.#failure = connectionClosed();
+    this.#close();
+    return false;
   }
 
   async #run(): Promise<void> {
@@ -324,7 +349,7 @@ class Request<Target> implements Running {
 
   #close(): void {
     if (!this.answer.writableFinished) {
-      this.abort(new Failure("ClientClosedRequest", "The client closed the connection"));
+      this.abort(connectionClosed());
     } else if (this.head.complete && !this.head.readableEnded) {
       this.incoming.discard(Number.POSITIVE_INFINITY, () => undefined);
     }
@@ -359,4 +384,8 @@ class Request<Target> implements Running {
       brokenOff: !this.answer.writableFinished,
     };
   }
+}
+
+function connectionClosed(): Failure {
+  return new Failure("ClientClosedRequest", "The client closed the connection");
 }
