@@ -101,12 +101,16 @@ const STREAM_MS_MAX = 10 * 60_000;
 async function sendEvents(
   needs: OperationsNeeds,
   call: Call,
-  { answer }: Exchange<Target>,
+  { head, answer }: Exchange<Target>,
   look: () => object | undefined,
 ): Promise<void> {
   answer.statusCode = 200;
   answer.setHeader("Content-Type", "text/event-stream");
   answer.setHeader("Cache-Control", "no-store");
+  if (head.method === "HEAD") {
+    answer.end();
+    return;
+  }
   for (let seen = look(); seen !== undefined && !needs.shutdown.aborted; seen = look()) {
     // A client that does not read gets the newest later, never a queue of old ones.
     if (!answer.writableNeedDrain) answer.write(`event: progress\ndata: ${JSON.stringify(seen)}\n\n`);

@@ -348,6 +348,8 @@ describe("an object", () => {
     expect((await put("write-once", "2", { "if-match": first.headers.get("etag") ?? "" })).status).toBe(200);
     expect(await problemOf(await put("write-once", "3", { "if-match": '"other"' }))).toMatchObject({ status: 412 });
     expect(await problemOf(await put("absent", "3", { "if-match": '"other"' }))).toMatchObject({ status: 404 });
+    const several = { "if-match": `"other", ${first.headers.get("etag")}` };
+    expect(await problemOf(await put("write-once", "3", several))).toMatchObject({ status: 501 });
     expect(await problemOf(await put("absent", "3", { "if-none-match": '"x"' }))).toMatchObject({ status: 501 });
     expect(await (await get("write-once")).text()).toBe("2");
   });
@@ -692,6 +694,15 @@ describe("operations", () => {
     }
     expect(isEnding).toBe(true);
     expect(text).toMatch(/event: end\ndata: \{\}\n\n$/);
+  });
+
+  test("as events are described without them, and nothing stays", async () => {
+    const headers = { accept: "text/event-stream" };
+    const response = await ask("HEAD", "/operations", { headers });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toBe("text/event-stream");
+    const { operations } = (await (await ask("GET", "/operations")).json()) as OperationsJson;
+    expect(operations).toEqual([]);
   });
 
   test("stop being told when the server shuts down", async () => {

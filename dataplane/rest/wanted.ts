@@ -32,9 +32,11 @@ export function getWanted(head: IncomingMessage): GetWanted {
   return { range, conditions: readConditions(head) };
 }
 
-/** The one entity tag of a write's If-Match, without quotes. */
+/** The one entity tag of a write's If-Match, without quotes. Throws NotImplemented for several. */
 export function ifMatchOf(head: IncomingMessage): string | undefined {
-  return etagsOf(head.headers["if-match"])?.[0];
+  const [etag, ...others] = etagsOf(head.headers["if-match"]) ?? [];
+  if (others.length > 0) throw new Failure("NotImplemented", "If-Match of a write takes one entity tag");
+  return etag;
 }
 
 /** Status and headers of an object's answer; its bytes are left to the caller. */
