@@ -4,7 +4,7 @@
 import { OPERATOR_ROOMS } from "./operatorrooms.ts";
 import type { Room } from "./room.ts";
 
-const FREE = ["dataplane/log.ts", "dataplane/metrics.ts", "dataplane/memory.ts"];
+const FREE = ["dataplane/log.ts", "dataplane/metrics.ts", "dataplane/memory.ts", "dataplane/openfiles.ts"];
 const CALL = [
   "dataplane/failure.ts",
   "dataplane/snapshot.ts",
@@ -80,6 +80,14 @@ export const ROOMS: readonly Room[] = [
     doors: "all",
     packages: [],
     builtins: [],
+  },
+  {
+    name: "dataplane/openfiles.ts",
+    files: /^dataplane\/openfiles\./,
+    imports: [],
+    doors: "all",
+    packages: [],
+    builtins: ["node:fs"],
   },
   {
     name: "dataplane/metrics.ts",

@@ -10,6 +10,7 @@ import { type AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import express from "express";
 import { Failure } from "../failure.ts";
+import { openFilesLimit } from "../openfiles.ts";
 import { announcesBody } from "./incoming.ts";
 import { type RequestFields, type RequestPorts, type Running, serveRequest } from "./request.ts";
 import { Roster } from "./roster.ts";
@@ -42,7 +43,8 @@ export const listenerLimits: ListenerLimits = {
   paceBytes: 16 * 1024,
   lingerBytes: 1024 * 1024,
   lingerMs: 2_000,
-  connectionsMax: 10_000,
+  // A share for each of the three ports, so that bodies and the index still have files where all are taken.
+  connectionsMax: Math.min(10_000, Math.floor(openFilesLimit() / 5)),
 };
 
 export interface Listener {

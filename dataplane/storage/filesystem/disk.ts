@@ -3,6 +3,7 @@
 
 import fs from "node:fs";
 import { promisify } from "node:util";
+import { openFilesLimit } from "../../openfiles.ts";
 
 export interface Space {
   readonly freeBytes: number;
@@ -69,13 +70,5 @@ export function codeOf(error: unknown): string {
 
 /** How many body files may be open: a quarter of what the process may open, since connections need theirs. */
 export function openFilesMax(): number {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(fs.readFileSync("/proc/self/limits", "latin1"))?.[1];
-    return Math.max(64, Math.min(4096, Math.floor(Number(soft ?? 1024) / 4)));
-  } catch (error) {
-    if (codeOf(error) === "") {
-      throw error;
-    }
-    return 256;
-  }
+  return Math.max(64, Math.min(4096, Math.floor(openFilesLimit() / 4)));
 }
