@@ -32,7 +32,7 @@ const CHECK_EVERY_MS = 24 * 60 * 60_000;
 async function main(): Promise<void> {
   const log = createLog("Info");
   const stopping = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stopping.abort(new Error(name)));
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(name, () => stopping.abort(new Error(name)));
   try {
     const { where, source } = readOwnEnvironment();
     await serve(where, source, log, stopping.signal);
