@@ -613,6 +613,15 @@ describe("a body", () => {
     expect(ports.lines[0]).toMatchObject({ code: "RequestTimeout", bytesIn: 3 });
   });
 
+  test.each(["gzip, chunked", "identity, chunked"])("in another transfer coding is refused: %s", async (coding) => {
+    const { port } = await open(protocolOf({ "/count": count }));
+    const client = rawClient(port);
+    client.send(`PUT /count HTTP/1.1\r\n${HOST}Transfer-Encoding: ${coding}\r\n\r\n3\r\nabc\r\n0\r\n\r\n`);
+    await client.until("NotImplemented");
+    expect(client.received).toMatch(/^HTTP\/1\.1 501 /);
+    client.socket.destroy();
+  });
+
   test("that comes slowly but comes is taken", async () => {
     const { port } = await open(protocolOf({ "/count": count }, 4000));
     const client = rawClient(port);
@@ -628,10 +637,13 @@ describe("a body", () => {
   test("that drips is ended after its time, though it is never idle", async () => {
     const { port, ports } = await open(protocolOf({ "/count": count }), { paceMs: 150, paceBytes: 100 });
     const client = rawClient(port);
+    const begun = performance.now();
     client.send(`PUT /count HTTP/1.1\r\n${HOST}Content-Length: 100000\r\n\r\n`);
     const drip = setInterval(() => client.send("x"), 20);
     const text = await client.closed();
     clearInterval(drip);
+    // Two whole periods, wherever in one it began.
+    expect(performance.now() - begun).toBeGreaterThan(295);
     expect(text).toMatch(/^HTTP\/1\.1 400 [\s\S]*RequestTimeout/);
     await until(() => ports.lines.length === 1);
     expect(ports.lines[0]).toMatchObject({ code: "RequestTimeout" });

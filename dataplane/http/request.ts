@@ -11,6 +11,7 @@ import type { Metrics } from "../metrics.ts";
 import type { Live } from "../snapshot.ts";
 import { announcesBody, createIncoming, type Incoming } from "./incoming.ts";
 import type { InFlight } from "./inflight.ts";
+import { Quiet } from "./quiet.ts";
 import type { Protocol, Row } from "./table.ts";
 
 /** What a request needs of the configuration. `enter` may give one before the first was published. */
@@ -94,17 +95,16 @@ class Request<Target> implements Running {
   readonly #begun = performance.now();
   readonly #controller = new AbortController();
   readonly #closed = Promise.withResolvers<void>();
+  readonly #quiet = new Quiet();
   #keepAlive: boolean;
   #row: Row<Target> | undefined;
   #call: Call | undefined;
   #leave: (() => void) | undefined;
   #failure: Failure | undefined;
   #reservedBytes = 0;
-  #pacedBytes = 0;
+  /** Of its body, at the last look at its pace; undefined before the first. */
+  #pacedBytes: number | undefined;
   #wasSlow = false;
-  #movedBytes = -1;
-  #lookedMs = 0;
-  #quietSinceMs = 0;
   readonly head: IncomingMessage;
   readonly answer: ServerResponse;
   readonly incoming: Incoming;
@@ -141,7 +141,9 @@ class Request<Target> implements Running {
 
   judgePace(bytesMin: number): void {
     const { bytes, waitingSinceMs } = this.incoming;
-    const isSlow = waitingSinceMs !== undefined && bytes - this.#pacedBytes < bytesMin;
+    // What came before the first look was less than a period's.
+    const pacedBytes = this.#pacedBytes ?? Number.NEGATIVE_INFINITY;
+    const isSlow = waitingSinceMs !== undefined && bytes - pacedBytes < bytesMin;
     if (isSlow && this.#wasSlow) this.incoming.fail(new Failure("RequestTimeout", "The body comes too slowly"));
     this.#pacedBytes = bytes;
     this.#wasSlow = isSlow;
@@ -190,9 +192,7 @@ class Request<Target> implements Running {
 
   async #run(): Promise<void> {
     const { protocol, live } = this.#ports;
-    if (this.head.httpVersion === "1.1" && this.head.headers.host === undefined) {
-      throw new Failure("BadRequest", "The request has no Host header");
-    }
+    checkHead(this.head);
     this.#judgeLoad();
     const snapshot = live.enter();
     try {
@@ -323,7 +323,7 @@ class Request<Target> implements Running {
    */
   #idle(): void {
     const idleMs = this.#row?.idleMs ?? IDLE_MS;
-    const quietMs = this.#quietMs(idleMs / IDLE_LOOKS);
+    const quietMs = this.#quiet.look(this.head.socket, idleMs / IDLE_LOOKS);
     const since = this.incoming.waitingSinceMs;
     if (since !== undefined && Math.min(quietMs, performance.now() - since) >= idleMs) {
       this.incoming.fail(new Failure("RequestTimeout", `The body was idle for more than ${idleMs} ms`));
@@ -333,18 +333,6 @@ class Request<Target> implements Running {
       return;
     }
     this.#lookWithin(idleMs);
-  }
-
-  /** For how long nothing has moved, as far as looks can tell. */
-  #quietMs(lookMs: number): number {
-    const { bytesRead, bytesWritten, writableLength } = this.head.socket;
-    const movedBytes = bytesRead + bytesWritten - writableLength;
-    const nowMs = performance.now();
-    const keptSilent = nowMs - this.#lookedMs > 1.9 * lookMs;
-    if (keptSilent || movedBytes !== this.#movedBytes) this.#quietSinceMs = nowMs - lookMs;
-    this.#movedBytes = movedBytes;
-    this.#lookedMs = nowMs;
-    return nowMs - this.#quietSinceMs;
   }
 
   #close(): void {
@@ -388,4 +376,15 @@ class Request<Target> implements Running {
 
 function connectionClosed(): Failure {
   return new Failure("ClientClosedRequest", "The client closed the connection");
+}
+
+function checkHead({ httpVersion, headers }: IncomingMessage): void {
+  if (httpVersion === "1.1" && headers.host === undefined) {
+    throw new Failure("BadRequest", "The request has no Host header");
+  }
+  // Its bytes would be taken for those of the body.
+  const coding = headers["transfer-encoding"];
+  if (coding !== undefined && coding.trim().toLowerCase() !== "chunked") {
+    throw new Failure("NotImplemented", "The transfer coding of the body is not supported: use chunked alone");
+  }
 }
