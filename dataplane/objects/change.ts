@@ -11,23 +11,18 @@ import type { ObjectRef } from "../storage/storage.ts";
 import { completeContents, openKeyBytes } from "./bodies.ts";
 import { decideEncryption, encryptUnder } from "./encryption.ts";
 import { findStored, isChanged } from "./find.ts";
+import { lineOf } from "./lines.ts";
 import type { OpenedObject } from "./opened.ts";
 import { infoOf, openObject, sealObject, unlessEmpty } from "./records.ts";
 import type { Room } from "./room.ts";
 import type { Change, EncryptionWanted, ObjectInfo } from "./store.ts";
 
-/** How often a change that somebody else overtook is made again. */
+/** How often a change that a write overtook is made again. */
 const ATTEMPTS_MAX = 16;
 
 export async function changeObject(room: Room, call: Call, ref: ObjectRef, change: Change): Promise<ObjectInfo> {
   const bucket = admit(call, ref.bucket, "WriteObject", room.nowMs());
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await changeOnce(room, call, bucket, ref, change);
-    } catch (error) {
-      if (!isChanged(error) || attempt === ATTEMPTS_MAX) throw error;
-    }
-  }
+  return room.lines.hold(lineOf(ref), ATTEMPTS_MAX, isChanged, () => changeOnce(room, call, bucket, ref, change));
 }
 
 async function changeOnce(

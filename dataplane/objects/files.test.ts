@@ -18,7 +18,7 @@ import {
   read,
   type World,
 } from "./contract/world.ts";
-import type { CompletedPart } from "./objects.ts";
+import type { CompletedPart, CopyWanted } from "./objects.ts";
 
 const MARKER = "MARKER-c0ffee-0123456789-of-this-test";
 const SIGNAL = new AbortController().signal;
@@ -28,6 +28,14 @@ const COMPLETE = {
   sizeBytes: undefined,
   checksums: new Map(),
 };
+
+const onItself = (headers: ReadonlyMap<string, string>): CopyWanted => ({
+  ...putWanted(),
+  checksum: undefined,
+  headers,
+  tags: undefined,
+  source: { ifMatch: undefined, ifNoneMatch: undefined, ifModifiedSinceMs: undefined, ifUnmodifiedSinceMs: undefined },
+});
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -61,6 +69,20 @@ async function upload(world: World, bodies: readonly Uint8Array[]): Promise<void
 }
 
 describe("over files", () => {
+  test("a hundred changes of one object at once, tags and copies onto itself, are all made", async () => {
+    const { world } = await createOverFiles();
+    await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(LARGE_BYTES)), putWanted());
+    const many = Array.from({ length: 100 }, (_, at) => new Map([["at", String(at)]]));
+    await Promise.all([
+      ...many.map((tags) => world.objects.change(callOf(world), PHOTO, { kind: "tags", tags })),
+      ...many.map((headers) => world.objects.copy(callOf(world), PHOTO, PHOTO, onItself(headers))),
+    ]);
+    const { info } = await world.objects.head(callOf(world), PHOTO, getWanted());
+    expect(Number(info.tags.get("at"))).toBeLessThan(100);
+    expect(Number(info.headers.get("at"))).toBeLessThan(100);
+    expect(Buffer.compare(await read(world, PHOTO), plainBytes(LARGE_BYTES))).toBe(0);
+  });
+
   test.each([0, 1, 65_536, 70_000, LARGE_BYTES, 3 * 2 ** 20])(
     "a body of %i bytes comes back, whole and in part",
     async (count) => {

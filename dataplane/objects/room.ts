@@ -6,6 +6,7 @@ import { type Failure, failureOf } from "../failure.ts";
 import type { BucketKeys } from "../keys/keys.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { Lines } from "./lines.ts";
 import type { ListedMemory } from "./listed.ts";
 import type { OpenedMemory } from "./opened.ts";
 
@@ -21,10 +22,11 @@ export interface ObjectsNeeds {
   readonly metrics?: Pick<Metrics, "listed">;
 }
 
-/** What the verbs share: what they were given, and what they remember. */
+/** What the verbs share: what they were given, what they remember, and who waits for whom. */
 export interface Room extends ObjectsNeeds {
   readonly opened: OpenedMemory;
   readonly listed: ListedMemory;
+  readonly lines: Lines;
 }
 
 export type DefaultShown = "AES256" | "aws:kms" | "none";

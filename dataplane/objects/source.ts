@@ -29,23 +29,28 @@ const ATTEMPTS_MAX = 8;
 /** Between the look at the source and the end of the copy it became another object, or none. */
 class SourceChanged extends Error {}
 
-/** Runs `work` on what is there; if that is replaced meanwhile, on what is there then. Reading was allowed already. */
+/**
+ * Runs `work` on what is there; if that is replaced meanwhile, on what is there then, in that line. Reading was allowed
+ * already.
+ */
 export async function withSource<Result>(
   room: Room,
   call: Call,
   bucket: BucketEntry,
   ref: ObjectRef,
   conditions: ReadConditions,
+  line: string,
   work: (source: Source) => Promise<Result>,
 ): Promise<Result> {
-  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-    try {
-      return await work(await openSource(room, call, bucket, ref, conditions));
-    } catch (error) {
-      if (!(error instanceof SourceChanged)) throw error;
-    }
+  const isReplaced = (error: unknown) => error instanceof SourceChanged;
+  try {
+    return await room.lines.hold(line, ATTEMPTS_MAX, isReplaced, async () =>
+      work(await openSource(room, call, bucket, ref, conditions)),
+    );
+  } catch (cause) {
+    if (!isReplaced(cause)) throw cause;
+    throw new StorageError("changed", "the source of a copy was replaced again and again", { cause });
   }
-  throw new StorageError("changed", "the source of a copy was replaced again and again");
 }
 
 async function openSource(
