@@ -124,16 +124,18 @@ const reading = [
   inHeader("If-Modified-Since", "A date."),
   inHeader("If-Unmodified-Since", "A date."),
 ];
+/** A list of them names none. */
+const ONE_TAG = { ...text, pattern: "^[^,]*$" };
 const CHECKSUMS = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256", "sha512", "md5"];
 const KEPT = ["Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires"];
 const writing = [
   inHeader("Content-MD5", "Verified over the body."),
   ...CHECKSUMS.map((name) => inHeader(`x-amz-checksum-${name}`, "In base64: verified over the body.")),
   ...KEPT.map((name) => inHeader(name, "Kept, and answered with the object.")),
-  inHeader("If-Match", "The entity tag that the object must have."),
+  inHeader("If-Match", "The entity tag that the object must have.", ONE_TAG),
   inHeader("If-None-Match", "Only if there is no such object.", { enum: ["*"] }),
 ];
-const removing = [inHeader("If-Match", "The entity tag that the object must have.")];
+const removing = [inHeader("If-Match", "The entity tag that the object must have.", ONE_TAG)];
 
 const OBJECT_NAME = { ...word, minLength: 1, maxLength: 1024 };
 

@@ -32,10 +32,10 @@ export function getWanted(head: IncomingMessage): GetWanted {
   return { range, conditions: readConditions(head) };
 }
 
-/** The one entity tag of a write's If-Match, without quotes. Throws NotImplemented for several. */
+/** The one entity tag of a write's If-Match, without quotes. Throws InvalidRequest for several. */
 export function ifMatchOf(head: IncomingMessage): string | undefined {
   const [etag, ...others] = etagsOf(head.headers["if-match"]) ?? [];
-  if (others.length > 0) throw new Failure("NotImplemented", "If-Match of a write takes one entity tag");
+  if (others.length > 0) throw new Failure("InvalidRequest", "If-Match of a write takes one entity tag");
   return etag;
 }
 
