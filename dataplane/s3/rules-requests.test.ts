@@ -7,13 +7,14 @@ import { presign, sha256Hex, signRequest } from "./contract/signer.ts";
 import { type Answer, type Asked, ask, CREDENTIAL, send, startWorld, type World } from "./contract/world.ts";
 
 const READER = { ...CREDENTIAL, accessKeyId: "READER", tokenSha256: "b".repeat(64), permissions: ["Read" as const] };
+const WRITER = { ...CREDENTIAL, accessKeyId: "WRITER", tokenSha256: "c".repeat(64), permissions: ["Write" as const] };
 const ring = createRing(new Date());
 let world: World;
 
 beforeAll(async () => {
   world = await startWorld(
     { kms: createLocalKms(ring), kmsKeyId: ring.id, ring: printRing(ring) },
-    { credentials: [READER], config: { hostNames: ["s3.example.org", "example.org"] } },
+    { credentials: [READER, WRITER], config: { hostNames: ["s3.example.org", "example.org"] } },
   );
   await put("/photos/there");
 });
@@ -126,6 +127,18 @@ describe("Dispatch:", () => {
     expect(outcome(await raw({ target: "/photos/there?x-id=GetObject", edit: (a) => a.replace(/.$/, "0") }))[0]).toBe(
       403,
     );
+  });
+
+  test("PUT ?acl needs the right to write, and of an object also to read whether it is there", async () => {
+    const set = (target: string, accessKeyId: string, acl = "private") =>
+      ask(world, { method: "PUT", target: `${target}?acl`, headers: [["x-amz-acl", acl]], accessKeyId });
+    for (const target of ["/photos", "/photos/there"]) {
+      expect(outcome(await set(target, READER.accessKeyId))).toEqual([403, "AccessDenied"]);
+      expect(outcome(await set(target, READER.accessKeyId, "public-read"))).toEqual([403, "AccessDenied"]);
+      expect((await set(target, CREDENTIAL.accessKeyId)).status).toBe(200);
+    }
+    expect((await set("/photos", WRITER.accessKeyId)).status).toBe(200);
+    expect(outcome(await set("/photos/there", WRITER.accessKeyId))).toEqual([403, "AccessDenied"]);
   });
 
   test("x-amz-acl: private and x-amz-storage-class: STANDARD are accepted; other ACLs and classes are 400", async () => {

@@ -1,10 +1,10 @@
 /**
- * Reads of features that are not there: what S3 answers when nothing is set. Bucket and permission are judged as for
- * any other read, and so is the object where one is named.
+ * Features that are not there: what S3 answers when nothing is set. Bucket and permission are judged as for any other
+ * read or write, and so is the object where one is named.
  */
 import { Failure, type FailureCode } from "../failure.ts";
 import { sendNothing, sendXml } from "./answers.ts";
-import { bucketOf, decided, type Handle, NOTHING_ASKED, objectOf } from "./handling.ts";
+import { bucketOf, checkAdmitted, decided, type Handle, NOTHING_ASKED, objectOf } from "./handling.ts";
 import { OWNER_ID } from "./listing.ts";
 import { checkAcl } from "./wanted.ts";
 import { element, wrap, xmlDocument } from "./xml.ts";
@@ -54,17 +54,16 @@ function checkPrivateAcl(fields: ReadonlyMap<string, string>): void {
 }
 
 export const putBucketAcl: Handle = async (needs, call, { target, answer }) => {
-  decided(needs, call, target, "WriteObject", () => checkPrivateAcl(target.fields));
+  checkAdmitted(needs, call, target, "WriteObject");
+  checkPrivateAcl(target.fields);
   await needs.buckets.head(call, bucketOf(target));
   sendNothing(answer, 200);
 };
 
 export const putObjectAcl: Handle = async (needs, call, { target, answer }) => {
-  const ref = decided(needs, call, target, "WriteObject", () => {
-    checkPrivateAcl(target.fields);
-    return objectOf(target);
-  });
-  await needs.objects.head(call, ref, NOTHING_ASKED);
+  checkAdmitted(needs, call, target, "WriteObject");
+  checkPrivateAcl(target.fields);
+  await needs.objects.head(call, objectOf(target), NOTHING_ASKED);
   sendNothing(answer, 200);
 };
 
