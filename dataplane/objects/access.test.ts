@@ -16,7 +16,7 @@ import {
   putWanted,
   type World,
 } from "./contract/world.ts";
-import type { ObjectStore } from "./objects.ts";
+import type { ObjectRef, ObjectStore } from "./objects.ts";
 
 const EVERY = { prefix: "", delimiter: "", after: "", limit: 1000, afterUploadId: "" };
 const UPLOAD = { ...PHOTO, uploadId: "0".repeat(32) };
@@ -135,6 +135,35 @@ test("that an object does not exist is told only to who may list", async () => {
     expect(await codeOf(world.objects.get(call, PHOTO, getWanted()))).toBe(code);
     expect(await codeOf(world.objects.head(call, PHOTO, getWanted()))).toBe(code);
   }
+});
+
+test("If-Match tells that an object does not exist only to who may list", async () => {
+  const conditions = { ifMatch: "x", ifNoneMatch: undefined };
+  const none: ObjectRef = { ...PHOTO, name: "none" };
+  const world = await createWorld(localKey());
+  await world.objects.put(callOf(world), PHOTO, bodyOf(plainBytes(1)), putWanted());
+  const upload = await world.objects.createUpload(callOf(world), none, putWanted());
+  const { etag } = await world.objects.putPart(callOf(world), { ...upload.ref, partNumber: 1 }, bodyOf(plainBytes(1)));
+  const parts = [{ partNumber: 1, etag, checksums: new Map() }];
+  for (const [principal, code] of [
+    [credentialWith(...ALL), "NoSuchKey"],
+    [credentialWith("Read", "Write", "Delete"), "AccessDenied"],
+  ] as const) {
+    const { objects } = world;
+    const call = callOf(world, { principal });
+    expect(await codeOf(objects.put(call, none, bodyOf(plainBytes(1)), putWanted({ conditions })))).toBe(code);
+    expect(await codeOf(objects.copy(call, PHOTO, none, { ...COPY, conditions }))).toBe(code);
+    expect(await codeOf(objects.completeUpload(call, upload.ref, parts, { ...COMPLETE, conditions }))).toBe(code);
+    expect(await codeOf(objects.remove(call, none, conditions))).toBe(code);
+    expect(await codeOf(objects.put(call, PHOTO, bodyOf(plainBytes(1)), putWanted({ conditions })))).toBe(
+      "PreconditionFailed",
+    );
+  }
+  const writer = callOf(world, { principal: credentialWith("Write") });
+  const onlyNew = { ifMatch: undefined, ifNoneMatch: "*" } as const;
+  expect(await codeOf(world.objects.put(writer, none, bodyOf(plainBytes(1)), putWanted({ conditions: onlyNew })))).toBe(
+    "done",
+  );
 });
 
 async function state(world: World): Promise<unknown> {

@@ -1,4 +1,4 @@
-/** The look at what is there: for reads, where absence may be told only to who may list, and for conditions of writes. */
+/** The look at what is there: for reads and for conditions of writes. Absence is told only to who may list. */
 
 import { mayLearnAbsence } from "../buckets/buckets.ts";
 import type { Call } from "../call.ts";
@@ -15,9 +15,12 @@ import type { WriteConditions } from "./store.ts";
 export async function findStored(room: Room, call: Call, bucket: BucketEntry, ref: ObjectRef): Promise<Entry> {
   const entry = await findPresent(room, call, bucket, ref);
   if (entry !== undefined) return entry;
-  if (mayLearnAbsence(call, ref.bucket, room.nowMs())) {
-    throw new Failure("NoSuchKey", `"${ref.name}" does not exist`);
-  }
+  checkMayLearnAbsence(room, call, ref);
+  throw new Failure("NoSuchKey", `"${ref.name}" does not exist`);
+}
+
+function checkMayLearnAbsence(room: Room, call: Call, ref: ObjectRef): void {
+  if (mayLearnAbsence(call, ref.bucket, room.nowMs())) return;
   throw new Failure("AccessDenied", `Access to "${ref.name}" is denied`);
 }
 
@@ -68,7 +71,11 @@ async function judgeStored(
 ): Promise<Expect | undefined> {
   if (!isConditional(conditions)) return undefined;
   const entry = await findPresent(room, call, bucket, ref);
-  if (entry === undefined) return judgeWrite(conditions, undefined);
+  if (entry === undefined) {
+    // That If-None-Match holds is told by the write itself, to who may write.
+    if (conditions.ifMatch !== undefined) checkMayLearnAbsence(room, call, ref);
+    return judgeWrite(conditions, undefined);
+  }
   const { contents } = await completeContents(room, call, bucket, await openObject(room, call, bucket, entry));
   return judgeWrite(conditions, { tag: entry.tag, etag: contents.etag === undefined ? "" : etagText(contents.etag) });
 }
