@@ -5,13 +5,11 @@ import type { ListedObject, Listing } from "../objects/objects.ts";
 import { checksumType, sendXml } from "./answers.ts";
 import { base64Bytes, wholeNumber } from "./fields.ts";
 import { bucketOf, decided, type Handle } from "./handling.ts";
+import { OWNER_ID } from "./owner.ts";
 import { encodeSlashed, type Target } from "./target.ts";
 import { element, escapeXml, optional, wrap, xmlDocument, xmlTime } from "./xml.ts";
 
 const PAGE_MAX = 1000;
-
-/** Nobody owns anything here, but clients expect that somebody does. */
-export const OWNER_ID = "coffer";
 
 export const listObjects: Handle = async (needs, call, { target, answer }) => {
   const bucket = bucketOf(target);

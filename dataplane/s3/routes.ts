@@ -28,6 +28,7 @@ import {
   listParts,
   uploadPart,
 } from "./multipart.ts";
+import { checkOwner } from "./owner.ts";
 import { getBucketLocation, headBucket, listBuckets } from "./service.ts";
 import { createAuthenticator } from "./sigv4.ts";
 import { BODY_BYTES_MAX, deleteObject, getObject, headObject, putObject } from "./single.ts";
@@ -239,7 +240,10 @@ export function createS3Protocol(needs: Omit<Needs, "slowAnswerMs"> & Partial<Ne
     authenticate,
     bodyBytesMax: entry.bodyBytesMax,
     idleMs: IDLE_MS,
-    handle: (call, exchange) => entry.handle(all, call, exchange),
+    async handle(call, exchange) {
+      checkOwner(exchange.target);
+      await entry.handle(all, call, exchange);
+    },
   });
   return {
     name: "s3",

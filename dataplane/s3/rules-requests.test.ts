@@ -290,6 +290,61 @@ describe("Who asks:", () => {
   });
 });
 
+describe("A request that expects an owner", () => {
+  const EXPECTED = "x-amz-expected-bucket-owner";
+  const ordinary: readonly (readonly [method: string, target: string])[] = [
+    ["GET", "/photos/there"],
+    ["PUT", "/photos/owned"],
+    ["DELETE", "/photos/there"],
+    ["PUT", "/photos/there?tagging"],
+    ["POST", "/photos?delete"],
+    ["GET", "/photos?list-type=2"],
+    ["HEAD", "/photos"],
+    ["GET", "/photos?acl"],
+    ["PUT", "/made"],
+    ["POST", "/photos/there?uploads"],
+  ];
+  test.each(ordinary)("of another name gets 403 AccessDenied: %s %s", async (method, target) => {
+    const body = method === "PUT" ? { body: Buffer.from("other") } : {};
+    const refused = await ask(world, { method, target, headers: [[EXPECTED, "111122223333"]], ...body });
+    expect(refused.status).toBe(403);
+    if (method !== "HEAD") expect(refused.code).toBe("AccessDenied");
+    expect((await ask(world, { target: "/photos/there" })).text).toBe("hello");
+    expect((await ask(world, { target: "/photos/owned" })).code).toBe("NoSuchKey");
+  });
+
+  test("that the answers name is served, and one without a bucket has none", async () => {
+    expect((await ask(world, { target: "/photos?acl" })).text).toContain("<Owner><ID>coffer</ID>");
+    expect((await ask(world, { target: "/photos/there", headers: [[EXPECTED, "coffer"]] })).text).toBe("hello");
+    expect((await ask(world, { headers: [[EXPECTED, "111122223333"]] })).status).toBe(200);
+  });
+
+  test("is judged by who signed it, and a presigned one too", async () => {
+    const unknown = { accessKeyId: "NOBODY", headers: [[EXPECTED, "111122223333"]] as const };
+    expect((await ask(world, { target: "/photos/there", ...unknown })).code).toBe("InvalidAccessKeyId");
+    const other = presigned({ extra: [`${EXPECTED}=111122223333`] });
+    expect(outcome(await follow(other))).toEqual([403, "AccessDenied"]);
+    expect((await follow(presigned({ extra: [`${EXPECTED}=coffer`] }))).status).toBe(200);
+  });
+
+  test("of the source of a copy is held to it as well", async () => {
+    const copy = (owner: string, target = "/photos/copied") =>
+      ask(world, {
+        method: "PUT",
+        target,
+        headers: [
+          ["x-amz-copy-source", "photos/there"],
+          ["x-amz-source-expected-bucket-owner", owner],
+        ],
+      });
+    expect(outcome(await copy("111122223333"))).toEqual([403, "AccessDenied"]);
+    const part = await copy("111122223333", "/photos/copied?partNumber=1&uploadId=none");
+    expect(outcome(part)).toEqual([403, "AccessDenied"]);
+    expect((await ask(world, { target: "/photos/copied" })).code).toBe("NoSuchKey");
+    expect((await copy("coffer")).status).toBe(200);
+  });
+});
+
 describe("Names:", () => {
   test("a name is 1–1,024 bytes of UTF-8 after one decoding: longer 400 KeyTooLongError", async () => {
     expect((await put(`/photos/${"a".repeat(1024)}`)).status).toBe(200);

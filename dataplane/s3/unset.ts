@@ -5,7 +5,7 @@
 import { Failure, type FailureCode } from "../failure.ts";
 import { sendNothing, sendXml } from "./answers.ts";
 import { bucketOf, checkAdmitted, decided, type Handle, NOTHING_ASKED, objectOf } from "./handling.ts";
-import { OWNER_ID } from "./listing.ts";
+import { OWNER_ID } from "./owner.ts";
 import { checkAcl } from "./wanted.ts";
 import { element, wrap, xmlDocument } from "./xml.ts";
 
