@@ -15,7 +15,7 @@ import { commitHeld } from "./find.ts";
 import { type OpenedPart, openPart } from "./parts.ts";
 import { etagText, infoOf, type Measured, objectSource, openObject } from "./records.ts";
 import type { Room } from "./room.ts";
-import type { CompletedPart, CompleteWanted, ObjectInfo } from "./store.ts";
+import type { Checksum, CompletedPart, CompleteWanted, ObjectInfo } from "./store.ts";
 import { type ChecksumChoice, encryptionOf, noSuchUpload, type OpenedUpload, openUpload } from "./uploads.ts";
 
 const S3_PART_BYTES_MIN = 5 * 2 ** 20;
@@ -34,6 +34,7 @@ export async function completeUpload(
   const upload = await openUpload(room, call, bucket, ref);
   if (upload.state.completed !== undefined) return answerAgain(room, call, bucket, upload.state.completed, listed);
   checkOrder(listed, upload.choice);
+  checkStated(listed, upload.choice, wanted);
   try {
     return await completeOpen(room, call, bucket, upload, listed, wanted);
   } catch (error) {
@@ -67,7 +68,7 @@ async function completeOpen(
     const parts = await collectParts(room, call, bucket, upload, listed);
     checkParts(room, parts, listed, wanted);
     const measured = measure(parts, choice, room.nowMs());
-    checkChecksums(measured, wanted);
+    checkChecksums(measured.checksums, wanted);
     const source = objectSource(room, ref, encryption, described, () => measured);
     const stored = parts.map(({ part }) => part);
     return room.storage.complete({ ...ref, state }, stored, source, expect, call.signal);
@@ -204,16 +205,32 @@ function checksumOfPart({ checksums }: OpenedPart["contents"], algorithm: Checks
   return found.value;
 }
 
-function checkChecksums(measured: Measured, wanted: CompleteWanted): void {
-  for (const [algorithm, value] of wanted.checksums) {
-    const ours = measured.checksums.find((checksum) => checksum.algorithm === algorithm);
-    if (ours === undefined) {
+/** What is said of the checksum can be judged before anything is read, but for its value. */
+function checkStated(listed: readonly CompletedPart[], choice: ChecksumChoice, wanted: CompleteWanted): void {
+  if (wanted.kind !== undefined && wanted.kind !== choice?.kind) {
+    throw new Failure("InvalidRequest", "The checksum type is not the one that the upload was created with");
+  }
+  for (const [algorithm, { parts }] of wanted.checksums) {
+    if (choice?.algorithm !== algorithm) {
       throw new Failure("InvalidRequest", `The upload was not created with ${algorithm}`);
     }
-    if (Buffer.compare(ours.value, value) !== 0) {
-      throw new Failure("BadDigest", `The ${algorithm} of the object is not the one that was promised`);
+    if (parts === undefined) continue;
+    if (choice.kind === "whole") {
+      throw new Failure("InvalidRequest", `The ${algorithm} of the full object does not end with a number of parts`);
     }
+    if (parts !== listed.length) throw badDigest(algorithm);
   }
+}
+
+function checkChecksums(found: readonly Pick<Checksum, "algorithm" | "value">[], wanted: CompleteWanted): void {
+  for (const [algorithm, { value }] of wanted.checksums) {
+    const ours = found.find((checksum) => checksum.algorithm === algorithm);
+    if (ours === undefined || Buffer.compare(ours.value, value) !== 0) throw badDigest(algorithm);
+  }
+}
+
+function badDigest(algorithm: ChecksumAlgorithm): Failure {
+  return new Failure("BadDigest", `The ${algorithm} of the object is not the one that was promised`);
 }
 
 /** MD5 over the 16 bytes of each part's ETag. */

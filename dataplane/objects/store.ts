@@ -157,12 +157,17 @@ export interface CompletedPart {
   readonly checksums: ReadonlyMap<ChecksumAlgorithm, Uint8Array>;
 }
 
+/** `parts`: the number after the hyphen, which may be left out. */
+export type StatedChecksum = Pick<Checksum, "value" | "parts">;
+
 export interface CompleteWanted {
   readonly conditions: WriteConditions;
   /** x-amz-mp-object-size. */
   readonly sizeBytes: number | undefined;
+  /** x-amz-checksum-type: absent, it is the upload's. */
+  readonly kind?: Checksum["kind"] | undefined;
   /** Of the whole object, where the client states one. */
-  readonly checksums: ReadonlyMap<ChecksumAlgorithm, Uint8Array>;
+  readonly checksums: ReadonlyMap<ChecksumAlgorithm, StatedChecksum>;
 }
 
 export interface PartInfo {

@@ -159,9 +159,10 @@ describe("completeUpload() refuses", () => {
     [
       "a checksum that the upload does not have",
       [1, 2],
-      { checksums: new Map([["CRC32", new Uint8Array(4)]]) },
+      { checksums: new Map([["CRC32", { value: new Uint8Array(4), parts: undefined }]]) },
       "InvalidRequest",
     ],
+    ["a kind of checksum where it was begun without one", [1, 2], { kind: "whole" }, "InvalidRequest"],
     ["to replace what does not exist", [1, 2], { conditions: { ifMatch: "x", ifNoneMatch: undefined } }, "NoSuchKey"],
   ];
   test.each(rows)("%s", async (_sentence, numbers, more, code) => {
@@ -223,15 +224,22 @@ describe("checksums of an upload", () => {
     }
     const expected = digestOf(algorithm, Buffer.concat(kind === "whole" ? bodies : values));
     const wrong = Uint8Array.from(expected).fill(1);
-    expect(await codeOf(complete(world, upload, parts, { checksums: new Map([[algorithm, wrong]]) }))).toBe(
-      "BadDigest",
+    const stated = (value: Uint8Array, count: number | undefined = undefined): Partial<CompleteWanted> => ({
+      checksums: new Map([[algorithm, { value, parts: count }]]),
+    });
+    expect(await codeOf(complete(world, upload, parts, stated(wrong)))).toBe("BadDigest");
+    expect(await codeOf(complete(world, upload, parts, stated(expected, 1)))).toBe(
+      kind === "composite" ? "BadDigest" : "InvalidRequest",
     );
+    const other = kind === "composite" ? "whole" : "composite";
+    expect(await codeOf(complete(world, upload, parts, { kind: other }))).toBe("InvalidRequest");
     const lying = [
       { ...(parts[0] as CompletedPart), checksums: new Map([[algorithm, wrong]]) },
       parts[1] as CompletedPart,
     ];
     expect(await codeOf(complete(world, upload, lying))).toBe("InvalidPart");
-    const info = await complete(world, upload, parts, { checksums: new Map([[algorithm, expected]]) });
+    const count = kind === "composite" ? parts.length : undefined;
+    const info = await complete(world, upload, parts, { kind, ...stated(expected, count) });
     const [checksum] = info.checksums;
     expect({ ...checksum, value: Buffer.from(checksum?.value ?? []) }).toEqual({
       algorithm,

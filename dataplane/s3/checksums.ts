@@ -47,6 +47,20 @@ export function algorithmNamed(text: string): ChecksumAlgorithm {
   return found;
 }
 
+/** By the name that `x-amz-checksum-type` gives; undefined where there is none. */
+export function kindNamed(type: string | undefined): "whole" | "composite" | undefined {
+  switch (type) {
+    case undefined:
+      return undefined;
+    case "COMPOSITE":
+      return "composite";
+    case "FULL_OBJECT":
+      return "whole";
+    default:
+      throw new Failure("InvalidRequest", "x-amz-checksum-type must be COMPOSITE or FULL_OBJECT");
+  }
+}
+
 function unknownAlgorithm(): Failure {
   return new Failure(
     "InvalidRequest",

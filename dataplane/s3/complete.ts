@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import type { Body, ChecksumAlgorithm } from "../call.ts";
 import { Failure } from "../failure.ts";
-import type { CompletedPart, CompleteWanted, ObjectInfo } from "../objects/objects.ts";
+import type { CompletedPart, CompleteWanted, ObjectInfo, StatedChecksum } from "../objects/objects.ts";
 import { checksumText, checksumType, quotedEtag } from "./answers.ts";
-import { CHECKSUM_ALGORITHMS, checksumHeader, digestBytes } from "./checksums.ts";
+import { CHECKSUM_ALGORITHMS, checksumHeader, digestBytes, kindNamed } from "./checksums.ts";
 import { readText } from "./document.ts";
 import { answerEncryption, checkNoEncryption } from "./encryption.ts";
 import { base64Bytes, type Fields, wholeNumber } from "./fields.ts";
@@ -40,16 +40,25 @@ function completeWanted(fields: Fields): CompleteWanted {
   if (size !== undefined && sizeBytes === undefined) {
     throw new Failure("InvalidArgument", "x-amz-mp-object-size must be a number of bytes");
   }
-  return { conditions: writeConditions(fields), sizeBytes, checksums: wholeChecksums(fields) };
+  return {
+    conditions: writeConditions(fields),
+    sizeBytes,
+    kind: kindNamed(fields.get("x-amz-checksum-type")),
+    checksums: wholeChecksums(fields),
+  };
 }
 
-/** Here the headers tell of the whole object, not of the request's body; a composite value ends with `-N`. */
-function wholeChecksums(fields: Fields): ReadonlyMap<ChecksumAlgorithm, Uint8Array> {
-  const checksums = new Map<ChecksumAlgorithm, Uint8Array>();
+/** Here the headers tell of the whole object, not of the request's body; a composite value may end with `-N`. */
+function wholeChecksums(fields: Fields): CompleteWanted["checksums"] {
+  const checksums = new Map<ChecksumAlgorithm, StatedChecksum>();
   for (const algorithm of CHECKSUM_ALGORITHMS) {
     const name = checksumHeader(algorithm);
-    const value = fields.get(name);
-    if (value !== undefined) checksums.set(algorithm, digestBytes(algorithm, value.replace(/-\d{1,5}$/, ""), name));
+    const text = fields.get(name);
+    if (text === undefined) continue;
+    const count = /-(\d{1,5})$/.exec(text)?.[1];
+    const base64 = count === undefined ? text : text.slice(0, -count.length - 1);
+    const parts = count === undefined ? undefined : Number(count);
+    checksums.set(algorithm, { value: digestBytes(algorithm, base64, name), parts });
   }
   if (checksums.size > 1) throw new Failure("InvalidRequest", "Only one checksum of the object may be given");
   return checksums;

@@ -544,6 +544,7 @@ describe("a completion", () => {
     const headers: HeaderList = [
       ["x-amz-mp-object-size", "12"],
       ["x-amz-checksum-sha256", `${sum}-1`],
+      ["x-amz-checksum-type", "COMPOSITE"],
       ["If-None-Match", "*"],
     ];
     await post(Buffer.from(body), headers);
@@ -553,7 +554,8 @@ describe("a completion", () => {
     expect(wanted).toEqual({
       conditions: { ifMatch: undefined, ifNoneMatch: "*" },
       sizeBytes: 12,
-      checksums: new Map([["SHA256", Buffer.from(sum, "base64")]]),
+      kind: "composite",
+      checksums: new Map([["SHA256", { value: Buffer.from(sum, "base64"), parts: 1 }]]),
     });
   });
 

@@ -151,6 +151,51 @@ describe("Checksums of multipart uploads:", () => {
     expect(outcome(refused)).toEqual([400, "InvalidRequest"]);
   });
 
+  const sumOfSums = (texts: readonly string[]) =>
+    digest("sha256", Buffer.concat(texts.map((text) => digest("sha256", text)))).toString("base64");
+
+  test("the -N of a stated composite checksum is the number of listed parts, or is left out", async () => {
+    const value = sumOfSums([PART, LAST]);
+    const bySha: HeaderList = [["x-amz-checksum-algorithm", "SHA256"]];
+    const { id, listed } = await uploaded("suffix", [PART, LAST], bySha);
+    const stating = (text: string) => complete("suffix", id, listed, [["x-amz-checksum-sha256", text]]);
+    for (const wrong of [`${value}-1`, `${value}-3`, `${value}-0`]) {
+      expect([wrong, ...outcome(await stating(wrong))]).toEqual([wrong, 400, "BadDigest"]);
+    }
+    for (const malformed of [`${value}-`, `${value}-x`, `${value}-2-2`]) {
+      expect([malformed, ...outcome(await stating(malformed))]).toEqual([malformed, 400, "InvalidDigest"]);
+    }
+    expect((await stating(`${value}-2`)).status).toBe(200);
+    const bare = await uploaded("bare", [PART, LAST], bySha);
+    expect((await complete("bare", bare.id, bare.listed, [["x-amz-checksum-sha256", value]])).status).toBe(200);
+  });
+
+  test("a stated checksum of the full object has no -N", async () => {
+    const headers: HeaderList = [["x-amz-checksum-algorithm", "CRC64NVME"]];
+    const { id, listed } = await uploaded("unsuffixed", ["hello"], headers);
+    const stating = (text: string) => complete("unsuffixed", id, listed, [["x-amz-checksum-crc64nvme", text]]);
+    expect(outcome(await stating("M3eFcAZSQlc=-1"))).toEqual([400, "InvalidRequest"]);
+    expect((await stating("M3eFcAZSQlc=")).status).toBe(200);
+  });
+
+  test("x-amz-checksum-type of a Complete is one that there is, and that of the upload", async () => {
+    const choices: readonly (readonly [name: string, headers: HeaderList, type: string | undefined])[] = [
+      ["composite", [["x-amz-checksum-algorithm", "CRC32"]], "COMPOSITE"],
+      ["full", [["x-amz-checksum-algorithm", "CRC64NVME"]], "FULL_OBJECT"],
+      ["unsummed", [], undefined],
+    ];
+    for (const [name, headers, type] of choices) {
+      const { id, listed } = await uploaded(`typed-${name}`, [LAST], headers);
+      const typed = (text: string) => complete(`typed-${name}`, id, listed, [["x-amz-checksum-type", text]]);
+      for (const other of ["COMPOSITE", "FULL_OBJECT", "composite", "WHOLE", ""]) {
+        if (other === type) continue;
+        expect([name, other, ...outcome(await typed(other))]).toEqual([name, other, 400, "InvalidRequest"]);
+      }
+      const done = type === undefined ? await complete(`typed-${name}`, id, listed) : await typed(type);
+      expect(done.status).toBe(200);
+    }
+  });
+
   test("with a composite checksum part numbers run from 1 without gaps", async () => {
     const id = await begin("gaps", [["x-amz-checksum-algorithm", "SHA256"]]);
     const etag = etagOf(await part("gaps", id, 2, LAST));

@@ -5,7 +5,7 @@
 import type { ChecksumAlgorithm } from "../call.ts";
 import { Failure } from "../failure.ts";
 import type { GetWanted, PutWanted, RangeWanted, ReadConditions, WriteConditions } from "../objects/objects.ts";
-import { algorithmNamed } from "./checksums.ts";
+import { algorithmNamed, kindNamed } from "./checksums.ts";
 import { encryptionWanted } from "./encryption.ts";
 import { type Fields, textOf, wholeNumber } from "./fields.ts";
 import { tagsOf } from "./tags.ts";
@@ -106,20 +106,18 @@ function withoutChunking(encoding: string): string {
 function chosenChecksum(fields: Fields): PutWanted["checksum"] {
   const named = fields.get("x-amz-checksum-algorithm");
   const type = fields.get("x-amz-checksum-type");
-  if (type !== undefined && type !== "COMPOSITE" && type !== "FULL_OBJECT") {
-    throw new Failure("InvalidRequest", "x-amz-checksum-type must be COMPOSITE or FULL_OBJECT");
-  }
+  const kind = kindNamed(type);
   if (named === undefined) {
-    if (type !== undefined) throw new Failure("InvalidRequest", "x-amz-checksum-type needs x-amz-checksum-algorithm");
+    if (kind !== undefined) throw new Failure("InvalidRequest", "x-amz-checksum-type needs x-amz-checksum-algorithm");
     return undefined;
   }
   const algorithm = algorithmNamed(named);
   const canBeWhole = algorithm.startsWith("CRC");
   const mustBeWhole = algorithm === "CRC64NVME";
-  if ((type === "FULL_OBJECT" && !canBeWhole) || (type === "COMPOSITE" && mustBeWhole)) {
+  if ((kind === "whole" && !canBeWhole) || (kind === "composite" && mustBeWhole)) {
     throw new Failure("InvalidRequest", `The checksum type ${type} cannot be used with ${algorithm}`);
   }
-  return { algorithm, kind: mustBeWhole || type === "FULL_OBJECT" ? "whole" : "composite" };
+  return { algorithm, kind: mustBeWhole ? "whole" : (kind ?? "composite") };
 }
 
 /** Throws NotImplemented for what has no meaning for a write. */
