@@ -32,17 +32,18 @@ export async function completeUpload(
 ): Promise<ObjectInfo> {
   const bucket = admit(call, ref.bucket, "WriteObject", room.nowMs());
   const upload = await openUpload(room, call, bucket, ref);
-  if (upload.state.completed !== undefined) return answerAgain(room, call, bucket, upload.state.completed, listed);
   checkOrder(listed, upload.choice);
   checkStated(listed, upload.choice, wanted);
+  const { completed } = upload.state;
+  if (completed !== undefined) return answerAgain(room, call, bucket, completed, listed, wanted);
   try {
     return await completeOpen(room, call, bucket, upload, listed, wanted);
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== "no-upload") throw error;
     // Somebody else was faster: with the same parts, the answer is the same.
-    const { completed } = (await openUpload(room, call, bucket, ref)).state;
-    if (completed === undefined) throw error;
-    return answerAgain(room, call, bucket, completed, listed);
+    const now = (await openUpload(room, call, bucket, ref)).state.completed;
+    if (now === undefined) throw error;
+    return answerAgain(room, call, bucket, now, listed, wanted);
   }
 }
 
@@ -73,22 +74,25 @@ async function completeOpen(
     const stored = parts.map(({ part }) => part);
     return room.storage.complete({ ...ref, state }, stored, source, expect, call.signal);
   });
-  return answerAgain(room, call, bucket, entry, listed);
+  return answerAgain(room, call, bucket, entry, listed, wanted);
 }
 
-/** What the upload became, if it is what these parts give. */
+/** What the upload became, if it is what these parts give and what is said of them. Part numbers are not kept. */
 async function answerAgain(
   room: Room,
   call: Call,
   bucket: BucketEntry,
   completed: Entry,
   listed: readonly CompletedPart[],
+  wanted: CompleteWanted,
 ): Promise<ObjectInfo> {
   const opened = await openObject(room, call, bucket, completed);
   const { contents, bucketKey, entry } = await completeContents(room, call, bucket, opened);
   const etags = listed.map(({ etag }) => Buffer.from(etag.slice(0, 32), "hex"));
   const info = infoOf(entry.ref, contents, bucketKey);
   if (info.etag !== etagText(etagOfParts(etags))) throw noSuchUpload();
+  checkSize(info.sizeBytes, wanted);
+  checkChecksums(info.checksums, wanted);
   return info;
 }
 
@@ -162,6 +166,10 @@ function checkParts(
       }
     }
   }
+  checkSize(sizeBytes, wanted);
+}
+
+function checkSize(sizeBytes: number, wanted: CompleteWanted): void {
   if (wanted.sizeBytes !== undefined && wanted.sizeBytes !== sizeBytes) {
     throw new Failure("InvalidRequest", `The parts have ${sizeBytes} bytes instead of ${wanted.sizeBytes}`);
   }

@@ -286,7 +286,41 @@ describe("the end of an upload", () => {
     const onlyNew = { conditions: { ifMatch: undefined, ifNoneMatch: "*" } } as const;
     expect(await complete(world, upload, parts, onlyNew)).toEqual(info);
     expect(await codeOf(complete(world, upload, parts.slice(0, 1)))).toBe("NoSuchUpload");
+    const descending = parts.map((part, index) => ({ ...part, partNumber: 2 - index }));
+    expect(await codeOf(complete(world, upload, descending))).toBe("InvalidPartOrder");
     expect((await read(world, PHOTO)).length).toBe(3);
+  });
+
+  test("another Complete after it is refused as the first would have been", async () => {
+    const world = await createWorld(localKey());
+    const choice = { algorithm: "SHA256", kind: "composite" } as const;
+    const upload = await begin(world, { checksum: choice });
+    const bodies = [plainBytes(20, 1), plainBytes(9, 2)];
+    const one = await putPart(world, upload, 1, bodies[0] as Uint8Array);
+    const two = await putPart(world, upload, 2, bodies[1] as Uint8Array);
+    const parts = [one, two];
+    const value = digestOf("SHA256", Buffer.concat(bodies.map((body) => digestOf("SHA256", body))));
+    const stated = (bytes: Uint8Array, count: number | undefined): Partial<CompleteWanted> => ({
+      checksums: new Map([["SHA256", { value: bytes, parts: count }]]),
+    });
+    const others: readonly (readonly [readonly CompletedPart[], Partial<CompleteWanted>, string])[] = [
+      [[one, { ...two, partNumber: 1 }], {}, "InvalidPartOrder"],
+      [[one, { ...two, partNumber: 3 }], {}, "InvalidPart"],
+      [parts, { sizeBytes: 28 }, "InvalidRequest"],
+      [parts, stated(new Uint8Array(32), undefined), "BadDigest"],
+      [parts, stated(value, 3), "BadDigest"],
+      [parts, { checksums: new Map([["CRC32", { value: new Uint8Array(4), parts: undefined }]]) }, "InvalidRequest"],
+      [parts, { kind: "whole" }, "InvalidRequest"],
+    ];
+    const codes = async () =>
+      Promise.all(others.map(([listed, more]) => codeOf(complete(world, upload, listed, more))));
+    const expected = others.map(([, , code]) => code);
+    expect(await codes()).toEqual(expected);
+    const said = { sizeBytes: 29, kind: choice.kind, ...stated(value, 2) };
+    const info = await complete(world, upload, parts, said);
+    expect(await codes()).toEqual(expected);
+    expect(await complete(world, upload, parts, said)).toEqual(info);
+    expect(await complete(world, upload, parts)).toEqual(info);
   });
 
   test("two identical Completes at once get the same answer", async () => {
