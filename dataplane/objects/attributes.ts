@@ -40,17 +40,14 @@ async function storedPartsOnce(room: Room, call: Call, ref: ObjectRef, condition
   judgeRead(conditions, info);
   if (info.partsCount === undefined) return { info, parts: [] };
   const { parts, partsSummedBy } = await openBody(room, call, bucket, object);
+  // A copy may be summed by another algorithm than its parts were: theirs says nothing of it then.
+  const algorithm = info.checksums.find((checksum) => checksum.algorithm === partsSummedBy)?.algorithm;
   return {
     info,
     parts: parts.map((part) => ({
       partNumber: partNumberOf(part),
       sizeBytes: part.entry.plainBytes,
-      checksum: partsSummedBy && {
-        algorithm: partsSummedBy,
-        kind: "whole",
-        value: part.entry.checksum,
-        parts: undefined,
-      },
+      checksum: algorithm && { algorithm, kind: "whole", value: part.entry.checksum, parts: undefined },
     })),
   };
 }

@@ -92,6 +92,22 @@ describe("GetObjectAttributes", () => {
     expect(text).not.toContain("<Checksum>");
   });
 
+  test("of a copy that asked for another checksum only counts the parts", async () => {
+    await inParts("/photos/summed", "SHA256", [LARGE, "hello"]);
+    const copied = async (headers: HeaderList) => {
+      const all: HeaderList = [["x-amz-copy-source", "photos/summed"], ...headers];
+      expect((await ask(world, { method: "PUT", target: "/photos/copied", headers: all })).status).toBe(200);
+      return (await attributes("/photos/copied", "ObjectParts,Checksum")).text;
+    };
+    const kept = await copied([]);
+    expect(kept.match(/<Part>/g)).toHaveLength(2);
+    const other = await copied([["x-amz-checksum-algorithm", "CRC32"]]);
+    expect(other).toContain("<Checksum><ChecksumCRC32>");
+    expect(other).toContain("<PartsCount>2</PartsCount>");
+    expect(other).not.toContain("<Part>");
+    expect(other).not.toContain("SHA256");
+  });
+
   test("is refused without a name of an attribute, for what is not there, and to who may not read", async () => {
     for (const named of ["", "Colour", "ETag,Colour"]) {
       expect(outcome(await attributes("/photos/a", named))).toEqual([400, "InvalidArgument"]);
