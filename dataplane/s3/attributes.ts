@@ -4,7 +4,7 @@ import type { ObjectInfo, StoredPart } from "../objects/objects.ts";
 import { checksumText, checksumType, sendXml } from "./answers.ts";
 import { checkNoEncryption } from "./encryption.ts";
 import { wholeNumber } from "./fields.ts";
-import { allowsCustomerKeys, decided, type Handle, objectOf } from "./handling.ts";
+import { decided, type Handle, objectOf } from "./handling.ts";
 import type { Target } from "./target.ts";
 import { readConditions } from "./wanted.ts";
 import { element, wrap, xmlDocument } from "./xml.ts";
@@ -20,7 +20,7 @@ interface PartsWanted {
 
 export const getObjectAttributes: Handle = async (needs, call, { target, answer }) => {
   const { ref, attributes, partsWanted, conditions } = decided(needs, call, target, "ReadObject", () => {
-    checkNoEncryption(target.fields, allowsCustomerKeys(call, target));
+    checkNoEncryption(target.fields);
     return {
       ref: objectOf(target),
       attributes: attributesOf(target),

@@ -8,7 +8,7 @@ import { CHECKSUM_ALGORITHMS, checksumHeader, digestBytes, kindNamed } from "./c
 import { readText } from "./document.ts";
 import { answerEncryption, checkNoEncryption } from "./encryption.ts";
 import { base64Bytes, type Fields, wholeNumber } from "./fields.ts";
-import { allowsCustomerKeys, decided, type Handle } from "./handling.ts";
+import { decided, type Handle } from "./handling.ts";
 import { uploadOf } from "./multipart.ts";
 import { answerSlowly } from "./slow.ts";
 import type { Target } from "./target.ts";
@@ -17,7 +17,7 @@ import { element, elementsIn, malformed, parseXml, textIn, type XmlElement, xmlR
 
 export const completeMultipartUpload: Handle = async (needs, call, { target, body, answer }) => {
   const { upload, wanted } = decided(needs, call, target, "WriteObject", () => {
-    checkNoEncryption(target.fields, allowsCustomerKeys(call, target));
+    checkNoEncryption(target.fields);
     return { upload: uploadOf(target), wanted: completeWanted(target.fields) };
   });
   // Who may not write is refused before the list is read; the list is judged behind that.

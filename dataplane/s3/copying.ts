@@ -39,7 +39,7 @@ export const copyObject: Handle = async (needs, call, { target, answer }) => {
 
 export const uploadPartCopy: Handle = async (needs, call, { target, answer }) => {
   const { from, part, wanted } = decided(needs, call, target, "WriteObject", () => {
-    checkNoEncryption(target.fields, allowsCustomerKeys(call, target));
+    checkNoEncryption(target.fields);
     checkSourceKey(target.fields);
     return {
       from: sourceOf(target.fields),

@@ -97,12 +97,26 @@ describe("an operation that chooses no encryption", () => {
   test.each([SSE, `${SSE}-aws-kms-key-id`, `${SSE}-context`, `${SSE}-bucket-key-enabled`])(
     "is refused with %s",
     (name) => {
-      expect(codeOf(() => checkNoEncryption(new Map([[name, "AES256"]]), false))).toBe("InvalidArgument");
+      expect(codeOf(() => checkNoEncryption(new Map([[name, "AES256"]])))).toBe("InvalidArgument");
     },
   );
 
-  test("is refused with a customer's key, and served without", () => {
-    expect(codeOf(() => checkNoEncryption(new Map(Object.entries(CUSTOMER)), false))).toBe("AccessDenied");
-    expect(codeOf(() => checkNoEncryption(new Map(), false))).toBe("none");
+  const withCustomer = (more: Record<string, string>) => () =>
+    checkNoEncryption(new Map(Object.entries({ ...CUSTOMER, ...more })));
+
+  test("is refused with a customer's key, since nothing here has one, and served without", () => {
+    expect(codeOf(withCustomer({}))).toBe("InvalidRequest");
+    expect(withCustomer({})).toThrow("is not encrypted with a customer's key");
+    expect(codeOf(() => checkNoEncryption(new Map()))).toBe("none");
+  });
+
+  test("tells first what is wrong with a customer's key", () => {
+    for (const [name, value] of [
+      ["algorithm", "DES"],
+      ["key", "AAAA"],
+      ["key-md5", "AAAA"],
+    ] as const) {
+      expect(codeOf(withCustomer({ [`${SSE}-customer-${name}`]: value }))).toBe("InvalidArgument");
+    }
   });
 });

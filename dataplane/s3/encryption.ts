@@ -53,13 +53,15 @@ export function encryptionWanted(fields: Fields, customerKeys: boolean): Encrypt
   };
 }
 
-/** For operations that take no choice of encryption: only a customer's key may be named, where there are some. */
-export function checkNoEncryption(fields: Fields, customerKeys: boolean): void {
+/** For operations that take no choice of encryption. A customer's key opens nothing: no object here has one. */
+export function checkNoEncryption(fields: Fields): void {
   for (const name of [PREFIX, KEY_ID, CONTEXT, BUCKET_KEY]) {
     if (fields.has(name))
       throw new Failure("InvalidArgument", `The header ${name} is not supported for this operation`);
   }
-  if (hasCustomerFields(fields)) refuseCustomerKey(fields, customerKeys);
+  if (!hasCustomerFields(fields)) return;
+  checkCustomerKey(fields, CUSTOMER_FIELDS);
+  throw new Failure("InvalidRequest", "The object is not encrypted with a customer's key");
 }
 
 /** For copies: nothing here is encrypted with a customer's key, so none can open the source. */

@@ -39,7 +39,7 @@ export const createMultipartUpload: Handle = async (needs, call, { target, answe
 export const uploadPart: Handle = async (needs, call, { target, body, answer }) => {
   const part = decided(needs, call, target, "WriteObject", () => {
     const ref = { ...uploadOf(target), partNumber: partNumberOf(target.query.get("partNumber")) };
-    checkNoEncryption(target.fields, allowsCustomerKeys(call, target));
+    checkNoEncryption(target.fields);
     checkBody(call, body);
     return ref;
   });
@@ -63,7 +63,7 @@ export const abortMultipartUpload: Handle = async (needs, call, { target, answer
 
 export const listParts: Handle = async (needs, call, { target, answer }) => {
   const { upload, after, limit } = decided(needs, call, target, "WriteObject", () => {
-    checkNoEncryption(target.fields, allowsCustomerKeys(call, target));
+    checkNoEncryption(target.fields);
     const marker = target.query.get("part-number-marker") ?? "";
     const number = marker === "" ? 0 : wholeNumber(marker);
     if (number === undefined) throw new Failure("InvalidArgument", "part-number-marker must be a whole number");

@@ -203,7 +203,35 @@ describe("A customer's key:", () => {
   test("where the bucket forbids it: 403 AccessDenied", async () => {
     expect(outcome(await put("/photos/c", CUSTOMER))).toEqual([403, "AccessDenied"]);
     expect(outcome(await create("/photos/c", CUSTOMER))).toEqual([403, "AccessDenied"]);
-    expect(outcome(await ask(world, { target: "/photos/flag", headers: CUSTOMER }))).toEqual([403, "AccessDenied"]);
+    const copied: HeaderList = [["x-amz-copy-source", "photos/flag"], ...CUSTOMER];
+    const copy = await ask(world, { method: "PUT", target: "/photos/c", headers: copied });
+    expect(outcome(copy)).toEqual([403, "AccessDenied"]);
+  });
+
+  test("on another kind of object: 400 InvalidRequest", async () => {
+    await put("/photos/keyless");
+    const { id } = await create("/photos/keyless");
+    const source: HeaderList = [["x-amz-copy-source", "photos/keyless"]];
+    const asked: [method: string, target: string, more?: HeaderList][] = [
+      ["GET", "/photos/keyless"],
+      ["GET", "/photos/keyless?attributes", [["x-amz-object-attributes", "ETag"]]],
+      ["GET", `/photos/keyless?uploadId=${id}`],
+      ["PUT", `/photos/keyless?partNumber=1&uploadId=${id}`],
+      ["PUT", `/photos/keyless?partNumber=1&uploadId=${id}`, source],
+      ["POST", `/photos/keyless?uploadId=${id}`],
+    ];
+    for (const [method, target, more = []] of asked) {
+      const body = method === "GET" || more === source ? {} : { body: Buffer.from("x") };
+      const refused = await ask(world, { method, target, headers: [...CUSTOMER, ...more], ...body });
+      expect([method, target, ...outcome(refused)]).toEqual([method, target, 400, "InvalidRequest"]);
+      const half = await ask(world, { method, target, headers: [...CUSTOMER.slice(1), ...more], ...body });
+      expect([method, target, ...outcome(half)]).toEqual([method, target, 400, "InvalidArgument"]);
+    }
+    expect((await ask(world, { method: "HEAD", target: "/photos/keyless", headers: CUSTOMER })).status).toBe(400);
+    const asReader = { accessKeyId: READER.accessKeyId, method: "PUT", body: Buffer.from("x") };
+    const part = `/photos/keyless?partNumber=1&uploadId=${id}`;
+    const unread = await ask(world, { ...asReader, target: part, headers: CUSTOMER });
+    expect(outcome(unread)).toEqual([403, "AccessDenied"]);
   });
 
   test("needs all three headers, a 32-byte key and its MD5; together with SSE-S3 or SSE-KMS: 400 InvalidArgument", async () => {

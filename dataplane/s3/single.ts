@@ -58,7 +58,7 @@ export const headObject: Handle = async (needs, call, { target, answer }) => {
 
 function decidedRead(needs: Needs, call: Call, target: Target) {
   return decided(needs, call, target, "ReadObject", () => {
-    checkNoEncryption(target.fields, allowsCustomerKeys(call, target));
+    checkNoEncryption(target.fields);
     overridesOf(target);
     return { ref: objectOf(target), wanted: getWanted(target) };
   });
