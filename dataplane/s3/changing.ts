@@ -5,6 +5,7 @@ import { sendNothing, sendXml } from "./answers.ts";
 import { readDocument } from "./document.ts";
 import { checkAdmitted, decided, type Handle, NOTHING_ASKED, objectOf } from "./handling.ts";
 import { tagSet, tagsIn } from "./tags.ts";
+import { checkConditions } from "./wanted.ts";
 import { elementIn, malformed, parseXml, textIn, xmlDocument } from "./xml.ts";
 
 export const getObjectTagging: Handle = async (needs, call, { target, answer }) => {
@@ -16,7 +17,10 @@ export const getObjectTagging: Handle = async (needs, call, { target, answer }) 
 export const putObjectTagging: Handle = changeFrom((text) => ({ kind: "tags", tags: tagsIn(text) }));
 
 export const deleteObjectTagging: Handle = async (needs, call, { target, answer }) => {
-  const ref = decided(needs, call, target, "WriteObject", () => objectOf(target));
+  const ref = decided(needs, call, target, "WriteObject", () => {
+    checkConditions(target.fields, []);
+    return objectOf(target);
+  });
   await needs.objects.change(call, ref, { kind: "tags", tags: new Map() });
   sendNothing(answer, 204);
 };
@@ -30,6 +34,7 @@ export const updateObjectEncryption: Handle = changeFrom((text) => ({
 function changeFrom(parse: (text: string) => Change): Handle {
   return async (needs, call, { target, body, answer }) => {
     checkAdmitted(needs, call, target, "WriteObject");
+    checkConditions(target.fields, []);
     const ref = objectOf(target);
     const change = parse(await readDocument(body));
     await needs.objects.change(call, ref, change);

@@ -5,9 +5,9 @@ import type { Call } from "../call.ts";
 import { Failure } from "../failure.ts";
 import { sendNothing, sendXml } from "./answers.ts";
 import { readDocument } from "./document.ts";
-import { bucketOf, checkAdmitted, type Handle, type Needs } from "./handling.ts";
+import { bucketOf, checkAdmitted, decided, type Handle, type Needs } from "./handling.ts";
 import type { Target } from "./target.ts";
-import { checkAcl } from "./wanted.ts";
+import { checkAcl, checkConditions } from "./wanted.ts";
 import {
   element,
   elementIn,
@@ -50,12 +50,14 @@ export const getBucketEncryption: Handle = async (needs, call, { target, answer 
 
 export const putBucketEncryption: Handle = async (needs, call, { target, body, answer }) => {
   checkAdmitted(needs, call, target, "HeadBucket");
+  checkConditions(target.fields, []);
   const change = changeIn(await readDocument(body));
   await needs.buckets.setEncryption(call, bucketOf(target), change);
   sendNothing(answer, 200);
 };
 
 export const deleteBucketEncryption: Handle = async (needs, call, { target, answer }) => {
+  decided(needs, call, target, "HeadBucket", () => checkConditions(target.fields, []));
   await needs.buckets.removeEncryption(call, bucketOf(target));
   sendNothing(answer, 204);
 };

@@ -2,15 +2,19 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createLocalKms } from "../../kms/local.ts";
 import { createRing, printRing } from "../../kms/ring.ts";
 import type { HeaderList } from "./contract/requests.ts";
-import { type Answer, type Asked, ask, startWorld, type World } from "./contract/world.ts";
+import { type Answer, type Asked, ask, CREDENTIAL, startWorld, type World } from "./contract/world.ts";
 
+const STRANGER = { ...CREDENTIAL, accessKeyId: "STRANGER", tokenSha256: "b".repeat(64), permissions: [] };
 const ring = createRing(new Date());
 let world: World;
 let etag = "";
 let modifiedMs = 0;
 
 beforeAll(async () => {
-  world = await startWorld({ kms: createLocalKms(ring), kmsKeyId: ring.id, ring: printRing(ring) });
+  world = await startWorld(
+    { kms: createLocalKms(ring), kmsKeyId: ring.id, ring: printRing(ring) },
+    { credentials: [STRANGER] },
+  );
   etag = String((await put("/photos/read")).headers["etag"]);
   await put("/photos/empty", [], "");
   modifiedMs = Date.parse(String((await ask(world, { target: "/photos/read" })).headers["last-modified"]));
@@ -227,5 +231,51 @@ describe("Listing:", () => {
   test('without it XML escapes & < > " and CR (&#13;)', async () => {
     await put("/photos/esc/%26%3C%3E%22%0D", [], "x");
     expect((await list("prefix=esc/")).keys).toEqual(["esc/&amp;&lt;&gt;&quot;&#13;"]);
+  });
+});
+
+describe("A condition that an operation does not honour: 501 NotImplemented;", () => {
+  const document = "<Tagging><TagSet></TagSet></Tagging>";
+  const encryption = "<ObjectEncryption><SSE-KMS><KMSKeyArn>k</KMSKeyArn></SSE-KMS></ObjectEncryption>";
+  const ALL = ["If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"];
+  const SINCE = ALL.slice(2);
+  const operations: readonly (readonly [string, method: string, target: string, body: string, refused: string[]])[] = [
+    ["PutObject", "PUT", "/photos/held", "other", SINCE],
+    ["CopyObject", "PUT", "/photos/held", "", SINCE],
+    ["CompleteMultipartUpload", "POST", "/photos/held?uploadId=none", "x", SINCE],
+    ["DeleteObject", "DELETE", "/photos/held", "", [...ALL.slice(1), "x-amz-if-match-size"]],
+    ["PutObjectTagging", "PUT", "/photos/held?tagging", document, ALL],
+    ["DeleteObjectTagging", "DELETE", "/photos/held?tagging", "", ALL],
+    ["UpdateObjectEncryption", "PUT", "/photos/held?encryption", encryption, ALL],
+    ["PutBucketEncryption", "PUT", "/photos?encryption", "x", ALL],
+    ["DeleteBucketEncryption", "DELETE", "/photos?encryption", "", ALL],
+  ];
+  test.each(operations)("%s", async (operation, method, target, body, refused) => {
+    await put("/photos/held", [["x-amz-tagging", "a=1"]]);
+    const source: HeaderList = operation === "CopyObject" ? [["x-amz-copy-source", "photos/read"]] : [];
+    for (const name of refused) {
+      const value = name.endsWith("Since") ? time(modifiedMs) : "*";
+      const headers: HeaderList = [...source, [name, value]];
+      const asked = { method, target, headers, ...(body === "" ? {} : { body: Buffer.from(body) }) };
+      expect([name, ...outcome(await ask(world, asked))]).toEqual([name, 501, "NotImplemented"]);
+      const stranger = await ask(world, { ...asked, accessKeyId: "STRANGER" });
+      expect([name, ...outcome(stranger)]).toEqual([name, 403, "AccessDenied"]);
+    }
+    const kept = await ask(world, { target: "/photos/held" });
+    expect([kept.text, kept.headers["x-amz-tagging-count"]]).toEqual(["hello", "1"]);
+  });
+
+  test("what clients send of their own accord is none", async () => {
+    const ordinary: HeaderList = [
+      ["Accept", "*/*"],
+      ["Cache-Control", "no-cache"],
+      ["Pragma", "no-cache"],
+      ["Upgrade-Insecure-Requests", "1"],
+      ["x-amz-copy-source-if-match", "*"],
+    ];
+    expect((await put("/photos/plain", ordinary)).status).toBe(200);
+    const tags = { method: "PUT", target: "/photos/plain?tagging", body: Buffer.from(document) };
+    expect((await ask(world, { ...tags, headers: ordinary })).status).toBe(200);
+    expect((await ask(world, { method: "DELETE", target: "/photos/plain", headers: ordinary })).status).toBe(204);
   });
 });

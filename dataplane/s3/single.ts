@@ -7,7 +7,7 @@ import { S3Body } from "./body.ts";
 import { answerContext, answerEncryption, checkNoEncryption } from "./encryption.ts";
 import { allowsCustomerKeys, decided, type Handle, type Needs, objectOf } from "./handling.ts";
 import type { Target } from "./target.ts";
-import { bareEtag, getWanted, putWanted } from "./wanted.ts";
+import { bareEtag, checkConditions, getWanted, putWanted } from "./wanted.ts";
 
 export const BODY_BYTES_MAX = 5 * 1024 ** 3;
 
@@ -66,9 +66,7 @@ function decidedRead(needs: Needs, call: Call, target: Target) {
 
 export const deleteObject: Handle = async (needs, call, { target, answer }) => {
   const { ref, ifMatch } = decided(needs, call, target, "DeleteObject", () => {
-    for (const name of ["x-amz-if-match-last-modified-time", "x-amz-if-match-size"]) {
-      if (target.fields.has(name)) throw new Failure("NotImplemented", `The header ${name} is not supported`);
-    }
+    checkConditions(target.fields, ["if-match"]);
     const etag = target.fields.get("if-match");
     return { ref: objectOf(target), ifMatch: etag === undefined ? undefined : bareEtag(etag) };
   });

@@ -120,8 +120,20 @@ function chosenChecksum(fields: Fields): PutWanted["checksum"] {
   return { algorithm, kind: mustBeWhole ? "whole" : (kind ?? "composite") };
 }
 
+const CONDITION = /^(?:x-amz-)?if-/;
+
+/** Throws NotImplemented for a condition that the operation would pass over. `honoured`: lower-case names. */
+export function checkConditions(fields: Fields, honoured: readonly string[]): void {
+  for (const name of fields.keys()) {
+    if (CONDITION.test(name) && !honoured.includes(name)) {
+      throw new Failure("NotImplemented", `The header ${name} is not supported for this operation`);
+    }
+  }
+}
+
 /** Throws NotImplemented for what has no meaning for a write. */
 export function writeConditions(fields: Fields): WriteConditions {
+  checkConditions(fields, ["if-match", "if-none-match"]);
   const ifNoneMatch = fields.get("if-none-match")?.trim();
   const ifMatch = fields.get("if-match");
   if (ifNoneMatch !== undefined && ifNoneMatch !== "*") {
