@@ -142,6 +142,33 @@ const configuration = (algorithm: string, more = "", rule = ""): Buffer =>
     `<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>${algorithm}</SSEAlgorithm>${more}</ApplyServerSideEncryptionByDefault>${rule}</Rule></ServerSideEncryptionConfiguration>`,
   );
 
+describe("ListBuckets", () => {
+  const list = (query: string) => by("GET", `/?${query}`);
+
+  test("takes 1 to 10,000 as max-buckets, else 400 InvalidArgument", async () => {
+    for (const limit of ["0", "10001", "-1", "1.5", "x"]) {
+      expect([limit, ...outcome(await list(`max-buckets=${limit}`))]).toEqual([limit, 400, "InvalidArgument"]);
+    }
+    for (const query of ["max-buckets=1", "max-buckets=10000", "max-buckets=", ""]) {
+      expect([query, (await list(query)).status]).toEqual([query, 200]);
+    }
+  });
+
+  test("goes page by page, and tells how to go on only where something follows", async () => {
+    const names = ["one", "three", "two"].map((name) => `${bucket}-${name}`);
+    for (const name of names) await by("PUT", `/${name}`);
+    const found: (string | undefined)[] = [];
+    let token: string | undefined = "";
+    while (token !== undefined) {
+      const onward: string = token === "" ? "" : `&continuation-token=${encodeURIComponent(token)}`;
+      const { text }: Answer = await list(`max-buckets=2&prefix=${bucket}-${onward}`);
+      found.push(...[...text.matchAll(/<Name>([^<]*)</g)].map(([, name]) => name));
+      token = /<ContinuationToken>([^<]*)</.exec(text)?.[1];
+    }
+    expect(found).toEqual(names);
+  });
+});
+
 describe("Bucket encryption:", () => {
   test("an EncryptedBucket answers aws:kms, key id and BucketKeyEnabled before anybody set it", async () => {
     const { text } = await ask(world, { target: "/photos?encryption" });

@@ -1,15 +1,19 @@
 /** ListBuckets, HeadBucket and GetBucketLocation. */
-
+import { Failure } from "../failure.ts";
 import { sendNothing, sendXml } from "./answers.ts";
+import { wholeNumber } from "./fields.ts";
 import { bucketOf, type Handle } from "./handling.ts";
-import { limitOf, nameOfToken, ownerElement, tokenOf } from "./listing.ts";
+import { nameOfToken, ownerElement, tokenOf } from "./listing.ts";
+import type { Target } from "./target.ts";
 import { element, optional, wrap, xmlDocument, xmlTime } from "./xml.ts";
+
+const BUCKETS_MAX = 10_000;
 
 export const listBuckets: Handle = async (needs, call, { target, answer }) => {
   const prefix = target.query.get("prefix") ?? "";
   const token = target.query.get("continuation-token");
   const after = token === undefined ? "" : nameOfToken(token);
-  const limit = target.query.has("max-buckets") ? limitOf(target, "max-buckets") : Number.POSITIVE_INFINITY;
+  const limit = bucketsWanted(target);
   const { region } = call.snapshot.config;
   const all = await needs.buckets.list(call);
   // Bucket names are ASCII, so their order as strings is that of their bytes.
@@ -34,6 +38,17 @@ export const listBuckets: Handle = async (needs, call, { target, answer }) => {
   ];
   sendXml(answer, xmlDocument("ListAllMyBucketsResult", inner.join("")));
 };
+
+/** Absent or empty: all of them. */
+function bucketsWanted(target: Target): number {
+  const text = target.query.get("max-buckets");
+  if (text === undefined || text === "") return Number.POSITIVE_INFINITY;
+  const limit = wholeNumber(text);
+  if (limit === undefined || limit < 1 || limit > BUCKETS_MAX) {
+    throw new Failure("InvalidArgument", `The parameter max-buckets must be a whole number from 1 to ${BUCKETS_MAX}`);
+  }
+  return limit;
+}
 
 export const headBucket: Handle = async (needs, call, { target, answer }) => {
   await needs.buckets.head(call, bucketOf(target));
