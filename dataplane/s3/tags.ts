@@ -6,9 +6,11 @@ import { element, elementIn, elementsIn, exactTextIn, malformed, parseXml, wrap 
 const TAGS_MAX = 10;
 const NAME_UNITS_MAX = 128;
 const VALUE_UNITS_MAX = 256;
+const RESERVED = /^aws:/i;
+const CONTROL = /\p{Cc}/u;
 const NO_TAGS: ReadonlyMap<string, string> = new Map();
 
-/** From the form of a query. Throws InvalidTag for too many, too long, or one name twice. */
+/** From the form of a query. Throws InvalidTag for too many, too long, one name twice, or a name or value that no tag has. */
 export function tagsOf(header: string | undefined): ReadonlyMap<string, string> {
   return header === undefined || header === "" ? NO_TAGS : checkedTags(decoded(header));
 }
@@ -31,6 +33,10 @@ function checkedTags(pairs: readonly (readonly [name: string, value: string])[])
   for (const [name, value] of pairs) {
     if (name === "" || name.length > NAME_UNITS_MAX || value.length > VALUE_UNITS_MAX) {
       throw new Failure("InvalidTag", "A tag has 1 to 128 characters of name and at most 256 of value");
+    }
+    if (RESERVED.test(name)) throw new Failure("InvalidTag", "The name of a tag must not begin with aws:");
+    if (CONTROL.test(name) || CONTROL.test(value)) {
+      throw new Failure("InvalidTag", "A tag must not hold a control character");
     }
     if (tags.has(name)) throw new Failure("InvalidTag", "A tag may be given only once");
     tags.set(name, value);

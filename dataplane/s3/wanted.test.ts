@@ -67,6 +67,10 @@ describe("a write is refused", () => {
     ["x-amz-tagging", `${"a".repeat(129)}=1`, "InvalidTag"],
     ["x-amz-tagging", `a=${"b".repeat(257)}`, "InvalidTag"],
     ["x-amz-tagging", Array.from({ length: 11 }, (_value, index) => `t${index}=`).join("&"), "InvalidTag"],
+    ["x-amz-tagging", "aws:a=1", "InvalidTag"],
+    ["x-amz-tagging", "AWS%3Aa=1", "InvalidTag"],
+    ["x-amz-tagging", "a%01=1", "InvalidTag"],
+    ["x-amz-tagging", "a=1%0A", "InvalidTag"],
     ["x-amz-tagging", "a=%", "InvalidArgument"],
     ["if-none-match", '"etag"', "NotImplemented"],
   ];
