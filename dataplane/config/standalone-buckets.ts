@@ -39,7 +39,8 @@ export function readBuckets(
       ...(keyMode === undefined ? {} : { keyMode }),
       ...(chunkBytes === undefined ? {} : { chunkBytes }),
     };
-    return [{ name, rules: { ...defaults, ...own }, context, access: credentials }];
+    const contextPlace = members["context"] === undefined ? `${place([])}.context` : place(["context"]);
+    return [{ name, rules: { ...defaults, ...own }, context, contextPlace, access: credentials }];
   });
 }
 

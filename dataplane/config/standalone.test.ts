@@ -473,6 +473,7 @@ chunk_size = 1048576
         name: "photos",
         rules: { algorithm: "ChaCha20-Poly1305", keyMode: "object", chunkBytes: 16_384 },
         context: { team: "a" },
+        contextPlace: "config/coffer.toml:10 buckets.0.context",
         access: [
           {
             entry: "app",
@@ -494,6 +495,7 @@ chunk_size = 1048576
         name: "music",
         rules: { algorithm: "AES-256-GCM", keyMode: "bucket", chunkBytes: 1_048_576 },
         context: {},
+        contextPlace: "config/coffer.toml:19 buckets.1.context",
         access: [],
       },
     ]);

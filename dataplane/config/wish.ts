@@ -43,5 +43,7 @@ export interface WishedBucket {
   readonly name: string;
   readonly rules: WishedRules;
   readonly context: Readonly<Record<string, string>>;
+  /** Where the context stands, or would stand. */
+  readonly contextPlace: string;
   readonly access: readonly WishedCredential[];
 }

@@ -12,7 +12,7 @@ import { createBucketKeys, openStoreId } from "../keys/keys.ts";
 import type { Log } from "../log.ts";
 import { createLive, type Live } from "../snapshot.ts";
 import { createMemoryStorage } from "../storage/memory.ts";
-import type { Storage } from "../storage/storage.ts";
+import { type Storage, StorageError } from "../storage/storage.ts";
 import { createKeyDriver, createStandalone, type StandaloneSource } from "./standalone.ts";
 
 const signal = new AbortController().signal;
@@ -52,11 +52,20 @@ async function openEntry({ options, timeoutMs }: ProviderEntry) {
 const ringPath = () => join(secretsDir, "local-key-ring", "ring.json");
 const adminPath = () => join(secretsDir, "access", "admin.env");
 
-function standalone(environment: Record<string, string> = {}, dataDir = join(folder, "data")): StandaloneSource {
+function standalone(environment: Record<string, string> = {}, path?: string): StandaloneSource {
   const say = (message: string, fields?: unknown) => void said.push(`${message} ${JSON.stringify(fields ?? {})}`);
   const log: Log = { error: say, warn: say, info: say, debug: say, setLevel() {} };
-  const source = openSource(undefined, { COFFER_KMS_PROVIDER: "local", ...environment });
+  const source = openSource(path, { COFFER_KMS_PROVIDER: "local", ...environment });
+  const dataDir = join(folder, "data");
   return createStandalone({ source, dataDir, secretsDir, urls: URLS, storage, log, nowMs: Date.now });
+}
+
+const filePath = () => join(folder, "coffer.yaml");
+
+/** One that reads a file with these buckets. */
+async function standaloneWith(buckets: string): Promise<StandaloneSource> {
+  await writeFile(filePath(), `buckets:\n${buckets}`);
+  return standalone({}, filePath());
 }
 
 async function load(source: StandaloneSource): Promise<DataPlaneConfig> {
@@ -94,7 +103,7 @@ function call(): Call {
 /** As a first write to a bucket does. */
 async function makeBucketKey(): Promise<void> {
   const one = call();
-  const rules = one.snapshot.config.selfService;
+  const { selfService: rules, buckets } = one.snapshot.config;
   if (rules === undefined) throw new Error("a data plane alone has self-service");
   const audit = (): undefined => undefined;
   const keys = createBucketKeys({
@@ -104,8 +113,15 @@ async function makeBucketKey(): Promise<void> {
     nowMs: Date.now,
   });
   await storage.createBucket("photos", signal);
-  await keys.current(one, { ...rules, name: "photos", state: "serve", credentials: [] });
+  const own = buckets.find(({ name }) => name === "photos");
+  await keys.current(one, own ?? { ...rules, name: "photos", state: "serve", credentials: [] });
   live.leave(one.snapshot);
+}
+
+/** As a bucket gets it that somebody makes, by request or in a file. */
+async function makeBucketDocument(madeBy: "configuration" | "self-service"): Promise<void> {
+  const document = Buffer.from(JSON.stringify({ format: 1, madeBy, createdMs: 1 }));
+  await storage.putDocument("bucket/photos", document, "absent", signal);
 }
 
 async function permissions(path: string): Promise<string> {
@@ -213,6 +229,73 @@ describe("the ring of a store that has been written to", () => {
     await writeFile(ringPath(), '{"id": "marker"}');
     expect(await problemsOf(standalone())).toMatch(/the key ring in .*ring\.json: \/format is missing/);
     expect(await problemsOf(standalone())).not.toContain("marker");
+  });
+});
+
+describe("the context of a bucket", () => {
+  const PHOTOS = "  - name: photos\n";
+  const OF_A = `${PHOTOS}    context: {team: a}\n`;
+  const OF_B = `${PHOTOS}    context: {team: b}\n`;
+
+  it.each<[string, string, string, string]>([
+    ["edited", OF_A, OF_B, "coffer.yaml:3 buckets.0.context"],
+    ["added", PHOTOS, OF_A, "coffer.yaml:3 buckets.0.context"],
+    ["taken out", OF_A, PHOTOS, "coffer.yaml:2 buckets.0.context"],
+  ])("is refused with its place where it was %s, and at the next start too", async (_edit, before, after, place) => {
+    await openStoreId(storage, [], signal);
+    const source = await standaloneWith(before);
+    const first = await load(source);
+    await makeBucketKey();
+    await writeFile(filePath(), `buckets:\n${after}`);
+    const problem = expect.stringContaining(`${place}: cannot be changed: all that the bucket holds is bound to`);
+    expect(await problemsOf(source)).toEqual(problem);
+    expect((await source.again(signal)).document.buckets).toEqual(first.buckets);
+    expect(await problemsOf(standalone({}, filePath()))).toEqual(problem);
+    await standaloneWith(before);
+    expect(await problemsOf(standalone({}, filePath()))).toBe("");
+  });
+
+  it("is remembered as soon as the store is open, and not before", async () => {
+    const source = await standaloneWith(OF_A);
+    await load(source);
+    expect((await storage.documents("", "", 1, signal)).items).toEqual([]);
+    await openStoreId(storage, [], signal);
+    await load(source);
+    expect(await problemsOf(await standaloneWith(OF_B))).toMatch(/cannot be changed/);
+  });
+
+  it("is not given to a bucket that was made by request, nor to one whose keys stayed", async () => {
+    await load(standalone());
+    await makeBucketKey();
+    expect(await problemsOf(await standaloneWith(OF_A))).toMatch(
+      /coffer\.yaml:3 buckets\.0\.context: cannot be changed/,
+    );
+    await makeBucketDocument("self-service");
+    expect(await problemsOf(await standaloneWith(OF_A))).toMatch(
+      /coffer\.yaml:3 buckets\.0\.context: cannot be changed/,
+    );
+    expect(await problemsOf(await standaloneWith(PHOTOS))).toBe("");
+    await storage.removeDocument("bucket/photos", (await storage.document("bucket/photos", signal))?.tag ?? "", signal);
+    await makeBucketDocument("configuration");
+    expect(await problemsOf(await standaloneWith(OF_A))).toMatch(/cannot be changed/);
+  });
+
+  it("is taken as it stands, for as long as it stays so, where the bucket is older than what is remembered", async () => {
+    await load(await standaloneWith(OF_A));
+    await makeBucketKey();
+    await makeBucketDocument("configuration");
+    const source = await standaloneWith(OF_A);
+    await load(source);
+    await writeFile(filePath(), `buckets:\n${OF_B}`);
+    expect(await problemsOf(source)).toMatch(/cannot be changed/);
+  });
+
+  it("does not keep a start from happening where the storage takes no write", async () => {
+    await openStoreId(storage, [], signal);
+    const full = new StorageError("full", "no space");
+    Object.assign(storage, { putDocument: () => Promise.reject(full) });
+    await load(await standaloneWith(OF_A));
+    expect(said.join()).toContain("cannot be written down");
   });
 });
 

@@ -12,6 +12,7 @@ import { kmsKeysInUse } from "../keys/keys.ts";
 import type { Log } from "../log.ts";
 import type { Storage } from "../storage/storage.ts";
 import { accessPath, prepareAccessFiles, type Urls } from "./access-files.ts";
+import { judgeContexts, keepContexts } from "./contexts.ts";
 import { findRing, ringPlace } from "./ring.ts";
 import { readKeyWishes, rewrapWishOf } from "./wishes.ts";
 
@@ -56,6 +57,8 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
   async function make(wish: StandaloneWish, signal: AbortSignal): Promise<DataPlaneConfig> {
     const inUse = () => kmsKeysInUse(storage, "Local", signal);
     const ring = await findRing(place, wish.provider === "local", inUse, () => new Date(nowMs()), signal);
+    const { problems, fresh } = await judgeContexts(storage, wish.buckets, previous, signal);
+    if (problems.length > 0) throw new ConfigError(problems);
     const { pairs, warnings } = await prepareAccessFiles(wish, secretsDir, needs.urls);
     const wishes = await readKeyWishes(storage, signal).catch((error: unknown) => {
       throw failureOf(error, "read what was asked of the keys");
@@ -66,8 +69,13 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
       pairs,
       rewrapWish: rewrapWishOf(wish.provider, wishes, version),
     };
+    const config = standaloneConfig(wish, material, previous, nowMs());
     tell([...wish.notices, ...warnings]);
-    return standaloneConfig(wish, material, previous, nowMs());
+    await keepContexts(storage, fresh, signal).catch((error: unknown) => {
+      // As with buckets that cannot be made: the next time will do.
+      log.warn("what cannot be changed of the buckets cannot be written down", { cause: error });
+    });
+    return config;
   }
 
   function tell(notices: readonly string[]): void {
