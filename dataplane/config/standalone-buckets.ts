@@ -17,11 +17,14 @@ const CONTEXT_VALUE_MAX = 256;
 export function readBuckets(
   given: Gathered["buckets"],
   defaults: WishedRules,
-  adminAccessKey: string | undefined,
+  admin: WishedCredential,
   problems: string[],
 ): readonly WishedBucket[] {
   const names = new Set<string>();
-  const accessKeys = new Set(adminAccessKey === undefined ? [] : [adminAccessKey]);
+  const taken = {
+    accessKeys: new Set(admin.pair === undefined ? [] : [admin.pair.accessKeyId]),
+    tokens: new Set(admin.token === undefined ? [] : [admin.token]),
+  };
   return given.flatMap(({ value, place }) => {
     if (!isObject(value)) {
       problems.push(`${place([])}: must hold the settings of a bucket`);
@@ -32,7 +35,7 @@ export function readBuckets(
     const { name, context = {}, algorithm, key_mode: keyMode, chunk_size: chunkBytes } = read;
     checkContext(context, place, problems);
     const isNamed = isFree(name, members["name"], names, place(["name"]), problems);
-    const credentials = readAccess(access, place, accessKeys, problems);
+    const credentials = readAccess(access, place, taken, problems);
     if (!isNamed || name === undefined) return [];
     const own = {
       ...(algorithm === undefined ? {} : { algorithm }),
@@ -44,7 +47,13 @@ export function readBuckets(
   });
 }
 
-function readAccess(given: unknown, place: Place, accessKeys: Set<string>, problems: string[]): WishedCredential[] {
+/** Of all credentials: what one has, no other may have. */
+interface Taken {
+  readonly accessKeys: Set<string>;
+  readonly tokens: Set<string>;
+}
+
+function readAccess(given: unknown, place: Place, taken: Taken, problems: string[]): WishedCredential[] {
   if (given === undefined) return [];
   if (!Array.isArray(given)) {
     problems.push(`${place(["access"])}: must be a list`);
@@ -60,15 +69,17 @@ function readAccess(given: unknown, place: Place, accessKeys: Set<string>, probl
     const read = readMembers(ACCESS, value, place, at, problems);
     const { name, access_key: accessKeyId, secret_key: secret, token, permissions = ALL_PERMISSIONS } = read;
     const isNamed = isFree(name, value["name"], names, place([...at, "name"]), problems);
-    if (accessKeyId !== undefined) {
-      isFree(accessKeyId, accessKeyId, accessKeys, place([...at, "access_key"]), problems);
-    }
+    const placeOf = (member: string) =>
+      value[member] === undefined ? `${place(at)}.${member}` : place([...at, member]);
+    const places = { accessKey: placeOf("access_key"), token: placeOf("token") };
+    if (accessKeyId !== undefined) isFree(accessKeyId, accessKeyId, taken.accessKeys, places.accessKey, problems);
+    if (token !== undefined) isFree(token, token, taken.tokens, places.token, problems);
     if ((value["access_key"] === undefined) !== (value["secret_key"] === undefined)) {
       problems.push(`${place(at)}: needs access_key and secret_key, or neither of them`);
     }
     if (!isNamed || name === undefined) return [];
     const pair = accessKeyId === undefined || secret === undefined ? undefined : { accessKeyId, secret };
-    return [{ entry: name, pair, token, permissions: [...new Set(permissions)], keys: false }];
+    return [{ entry: name, pair, token, places, permissions: [...new Set(permissions)], keys: false }];
   });
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type DataPlaneConfig, parseConfig } from "./config.ts";
+import { ConfigError, type DataPlaneConfig, parseConfig } from "./config.ts";
 import { EXAMPLE_RING } from "./contract/entries.ts";
 import { gather } from "./gather.ts";
 import { readWish } from "./standalone.ts";
@@ -72,14 +72,27 @@ describe("standaloneConfig()", () => {
     expect(tokenOf({ ...ADMIN, secret: "other" })).not.toBe(tokenOf(ADMIN));
   });
 
-  it("refuses two credentials with one token", async () => {
-    const text = "buckets: [{name: abc, access: [{name: a, token: chosen-token-1234}]}]";
-    const wish = await wishOf({ COFFER_ADMIN_TOKEN: "chosen-token-1234" }, text);
+  it("refuses an access key and a token that were made for another credential, with the place of what was chosen", async () => {
+    const text = `buckets:
+  - name: abc
+    access:
+      - name: a
+        access_key: CFADMIN
+        secret_key: chosen-secret
+      - name: b
+        token: ${tokenOf(ADMIN)}
+`;
+    const wish = await wishOf({}, text);
     const pairs = new Map([
       ...material().pairs,
-      [credentialName("abc", "a"), { accessKeyId: "CFA", secret: "a-secret" }],
+      [credentialName("abc", "b"), { accessKeyId: "CFB", secret: "b-secret" }],
     ]);
-    expect(() => standaloneConfig(wish, material({ pairs }), undefined, 1)).toThrow(/have the same token/);
+    expect(() => standaloneConfig(wish, material({ pairs }), undefined, 1)).toThrow(
+      new ConfigError([
+        "coffer.yaml:5 buckets.0.access.0.access_key: is also that of admin.access_key (COFFER_ACCESS_KEY): each credential has its own",
+        "coffer.yaml:8 buckets.0.access.1.token: is also that of admin.token (COFFER_ADMIN_TOKEN): each credential has its own",
+      ]),
+    );
   });
 
   it.each<[string, Record<string, string>, Partial<Material>, string[]]>([

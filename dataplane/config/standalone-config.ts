@@ -66,6 +66,12 @@ export function standaloneConfig(
   });
   const credential = (wished: WishedCredential, bucket?: string) =>
     credentialOf(wished, wished.pair ?? material.pairs.get(credentialName(bucket, wished.entry)));
+  refuseShared([
+    { wished: wish.admin, configured: credential(wish.admin) },
+    ...wish.buckets.flatMap(({ name, access }) =>
+      access.map((wished) => ({ wished, configured: credential(wished, name) })),
+    ),
+  ]);
   const buckets = wish.buckets.map(({ name, rules, context, access }): BucketEntry => {
     const credentials = access.map((one) => credential(one, name));
     const entry = { ...mark, ...rulesOf(rules, context), name, state: "serve" as const, credentials };
@@ -75,7 +81,6 @@ export function standaloneConfig(
     );
   });
   const selfService = { ...mark, ...rulesOf(wish.rules, {}), credentials: [credential(wish.admin)] };
-  refuseSharedTokens([...selfService.credentials, ...buckets.flatMap(({ credentials }) => credentials)]);
   const config: DataPlaneConfig = {
     format: 1,
     revision,
@@ -124,10 +129,35 @@ function credentialOf(wished: WishedCredential, pair: Pair | undefined): Configu
   };
 }
 
-/** A token says by itself who asks. */
-function refuseSharedTokens(credentials: readonly ConfiguredCredential[]): void {
-  if (new Set(credentials.map(({ tokenSha256 }) => tokenSha256)).size === credentials.length) return;
-  throw new ConfigError(["two credentials have the same token"]);
+interface Made {
+  readonly wished: WishedCredential;
+  readonly configured: ConfiguredCredential;
+}
+
+/** Access key and token say by themselves who asks. Two that were chosen are told apart before; of the others, one was made. */
+function refuseShared(credentials: readonly Made[]): void {
+  const problems = [
+    ...shared(credentials, "accessKey", ({ configured }) => configured.accessKeyId),
+    ...shared(credentials, "token", ({ configured }) => configured.tokenSha256),
+  ];
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+function shared(
+  credentials: readonly Made[],
+  what: keyof WishedCredential["places"],
+  idOf: (one: Made) => string,
+): string[] {
+  const before = new Map<string, Made>();
+  return credentials.flatMap((one) => {
+    const other = before.get(idOf(one));
+    before.set(idOf(one), one);
+    if (other === undefined) return [];
+    const wasChosen = ({ wished }: Made) => (what === "token" ? wished.token : wished.pair) !== undefined;
+    const [chosen, made] = wasChosen(one) ? [one, other] : [other, one];
+    const { [what]: place } = chosen.wished.places;
+    return [`${place}: is also that of ${made.wished.places[what]}: each credential has its own`];
+  });
 }
 
 function kept<Entry extends { readonly revision: number }>(entry: Entry, before: Entry | undefined): Entry {

@@ -305,7 +305,17 @@ describe("readWish()", () => {
       attemptsMax: undefined,
       cache: { ttlMs: 300_000, maxEntries: 1000, negativeTtlMs: 10_000 },
       rules: { algorithm: "AES-256-GCM", keyMode: "bucket", chunkBytes: 65_536 },
-      admin: { entry: "admin", pair: undefined, token: undefined, permissions: [], keys: true },
+      admin: {
+        entry: "admin",
+        pair: undefined,
+        token: undefined,
+        places: {
+          accessKey: "admin.access_key (COFFER_ACCESS_KEY)",
+          token: "admin.token (COFFER_ADMIN_TOKEN)",
+        },
+        permissions: [],
+        keys: true,
+      },
       buckets: [],
       notices: [],
     });
@@ -479,6 +489,10 @@ chunk_size = 1048576
             entry: "app",
             pair: undefined,
             token: undefined,
+            places: {
+              accessKey: "config/coffer.toml:11 buckets.0.access.0.access_key",
+              token: "config/coffer.toml:11 buckets.0.access.0.token",
+            },
             permissions: ["Read", "Write", "List", "Delete"],
             keys: false,
           },
@@ -486,6 +500,10 @@ chunk_size = 1048576
             entry: "reader",
             pair: { accessKeyId: "READER", secret: "reader-secret" },
             token: "reader-token-1234",
+            places: {
+              accessKey: "config/coffer.toml:15 buckets.0.access.1.access_key",
+              token: "config/coffer.toml:17 buckets.0.access.1.token",
+            },
             permissions: ["Read", "List"],
             keys: false,
           },
@@ -534,6 +552,11 @@ chunk_size = 1048576
       "the administrator's access key",
       "- {name: abc, access: [{name: a, access_key: ADMIN, secret_key: secret-key}]}",
       "coffer.yaml:2 buckets.0.access.0.access_key: appears twice",
+    ],
+    [
+      "a token that is another's",
+      "- name: abc\n  access:\n  - {name: a, token: chosen-token-1234}\n  - {name: b, token: chosen-token-1234}",
+      "coffer.yaml:5 buckets.0.access.1.token: appears twice",
     ],
     [
       "a permission that is none",

@@ -33,7 +33,7 @@ export async function readWish(resource: string, gathered: Gathered): Promise<St
   const secrets = await readSecretFiles(gathered, problems);
   const { vault, notices } = vaultOf(gathered, secrets, problems);
   const admin = adminOf(gathered, problems);
-  const buckets = readBuckets(gathered.buckets, rules, admin.pair?.accessKeyId, problems);
+  const buckets = readBuckets(gathered.buckets, rules, admin, problems);
   refuseProblems(problems);
   return {
     resource,
@@ -83,7 +83,8 @@ function adminOf({ values, isGiven, placeOf }: Gathered, problems: string[]): Wi
   }
   const pair =
     accessKey === undefined || secretKey === undefined ? undefined : { accessKeyId: accessKey, secret: secretKey };
-  return { entry: "admin", pair, token, permissions: [], keys: adminKeys ?? true };
+  const places = { accessKey: placeOf("accessKey"), token: placeOf("token") };
+  return { entry: "admin", pair, token, places, permissions: [], keys: adminKeys ?? true };
 }
 
 const SECRET_FILES = ["kmsTokenFile", "secretIdFile", "caFile"] as const;

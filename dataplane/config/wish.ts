@@ -35,6 +35,8 @@ export interface WishedCredential {
   readonly entry: string;
   readonly pair: { readonly accessKeyId: string; readonly secret: string } | undefined;
   readonly token: string | undefined;
+  /** Where they stand, or would stand. */
+  readonly places: { readonly accessKey: string; readonly token: string };
   readonly permissions: readonly Permission[];
   readonly keys: boolean;
 }

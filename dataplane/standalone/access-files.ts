@@ -16,11 +16,17 @@ export interface Urls {
   readonly rest: string;
 }
 
-export interface AccessFiles {
-  /** Of all credentials that bring none, by `credentialName`. */
+export interface Access {
+  /** Of all credentials that bring none, by `credentialName`: found, or made and kept nowhere yet. */
   readonly pairs: ReadonlyMap<string, Pair>;
-  /** In words: files that could not be written, and that nobody needs for the store to work. */
-  readonly warnings: readonly string[];
+  readonly files: readonly AccessFile[];
+}
+
+interface AccessFile {
+  readonly path: string;
+  readonly text: string;
+  /** Holds a pair that stands nowhere else. */
+  readonly isNeeded: boolean;
 }
 
 const FILE_MODE = 0o600;
@@ -30,28 +36,47 @@ export function accessPath(secretsDir: string, bucket: string | undefined, entry
   return join(secretsDir, "access", `${credentialName(bucket, entry)}.env`);
 }
 
-/** Throws ConfigError where a pair can be neither found nor made. */
-export async function prepareAccessFiles(wish: StandaloneWish, secretsDir: string, urls: Urls): Promise<AccessFiles> {
+/** Writes nothing. Throws ConfigError where a pair can be neither found nor made. */
+export async function findAccess(wish: StandaloneWish, secretsDir: string, urls: Urls): Promise<Access> {
   const pairs = new Map<string, Pair>();
-  const warnings: string[] = [];
+  const files: AccessFile[] = [];
+  const problems: string[] = [];
   const ofBuckets = wish.buckets.flatMap(({ name, access }) => access.map((credential) => ({ credential, name })));
   for (const { credential, name } of [{ credential: wish.admin, name: undefined }, ...ofBuckets]) {
     const path = accessPath(secretsDir, name, credential.entry);
-    const before = await readIfThere(path);
-    const pair = credential.pair ?? pairIn(before) ?? newPair(before, path);
-    if (credential.pair === undefined) pairs.set(credentialName(name, credential.entry), pair);
-    const text = printAccess(credential, pair, name, wish.region, urls);
-    if (text === before) continue;
+    try {
+      const before = await readIfThere(path);
+      const found = credential.pair ?? pairIn(before);
+      const pair = found ?? newPair(before, path);
+      if (credential.pair === undefined) pairs.set(credentialName(name, credential.entry), pair);
+      const text = printAccess(credential, pair, name, wish.region, urls);
+      if (text !== before) files.push({ path, text, isNeeded: found === undefined });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      problems.push(...error.problems);
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { pairs, files };
+}
+
+/**
+ * Of a configuration that was judged whole: what a refused one says stays out of every file. Returns, in words, which
+ * files could not be written that nobody needs for the store to work; throws ConfigError where one is needed.
+ */
+export async function writeAccessFiles(files: readonly AccessFile[]): Promise<readonly string[]> {
+  const warnings: string[] = [];
+  // First those that can be refused, so that none of the others was replaced by then.
+  for (const { path, text, isNeeded } of files.toSorted((a, b) => Number(b.isNeeded) - Number(a.isNeeded))) {
     try {
       await writeDurably(path, text);
     } catch (error) {
       const words = `${path} (COFFER_SECRETS_DIR) cannot be written: ${codeOf(error)}`;
-      // A pair that is found again at the next start can do without.
-      if (credential.pair === undefined && pairIn(before) === undefined) throw new ConfigError([words]);
+      if (isNeeded) throw new ConfigError([words]);
       warnings.push(words);
     }
   }
-  return { pairs, warnings };
+  return warnings;
 }
 
 function printAccess(

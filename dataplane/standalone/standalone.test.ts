@@ -166,6 +166,33 @@ describe("createStandalone()", () => {
     expect(await problemsOf(standalone(given))).toMatch(/the key ring cannot be made in .* \(COFFER_SECRETS_DIR\): E/);
   });
 
+  it("writes nothing of what it refuses, so that what was made once stays", async () => {
+    const source = await standaloneWith("  - name: photos\n");
+    const { selfService } = await load(source);
+    const admin = await readFile(adminPath(), "utf8");
+    const token = /COFFER_TOKEN=(.*)/.exec(admin)?.[1];
+    const pair = "access_key: chosen\n        secret_key: chosen-secret\n";
+    for (const wrong of [
+      `token: ${token}`,
+      `access_key: ${selfService?.credentials[0]?.accessKeyId}\n        secret_key: x-secret`,
+    ]) {
+      await writeFile(
+        filePath(),
+        `server: {region: elsewhere}\nbuckets:\n  - name: photos\n    access:\n      - name: app\n        ${pair}      - name: copy\n        ${wrong}\n`,
+      );
+      expect(await problemsOf(source)).toMatch(/coffer\.yaml:9 buckets\.0\.access\.1\.\w+: is also that of admin/);
+      expect(await readFile(adminPath(), "utf8")).toBe(admin);
+      expect(await readdir(join(secretsDir, "access"))).toEqual(["admin.env"]);
+    }
+  });
+
+  it("tells of all files at once that hold no pair", async () => {
+    await mkdir(join(secretsDir, "access"), { recursive: true });
+    for (const name of ["admin", "photos.app"]) await writeFile(join(secretsDir, "access", `${name}.env`), "own");
+    const source = await standaloneWith("  - name: photos\n    access: [{name: app}]\n");
+    expect((await problemsOf(source)).match(/holds no pair of keys/g)).toHaveLength(2);
+  });
+
   it.each(["data/secrets", "data"])("keeps no ring on the data's volume: %s", (inside) => {
     secretsDir = join(folder, inside);
     expect(() => standalone()).toThrow(/COFFER_SECRETS_DIR: must not lie in COFFER_DATA_DIR/);

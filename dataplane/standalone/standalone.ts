@@ -4,14 +4,14 @@
  */
 import { isAbsolute, relative } from "node:path";
 import { newestKey, printRing } from "../../kms/ring.ts";
-import { ConfigError, type DataPlaneConfig } from "../config/config.ts";
+import { ConfigError, type DataPlaneConfig, parseConfig } from "../config/config.ts";
 import type { ConfigSource, StandaloneWish, Watched } from "../config/sources.ts";
 import { standaloneConfig } from "../config/standalone-config.ts";
 import { failureOf } from "../failure.ts";
 import { kmsKeysInUse } from "../keys/keys.ts";
 import type { Log } from "../log.ts";
 import type { Storage } from "../storage/storage.ts";
-import { accessPath, prepareAccessFiles, type Urls } from "./access-files.ts";
+import { accessPath, findAccess, type Urls, writeAccessFiles } from "./access-files.ts";
 import { judgeContexts, keepContexts } from "./contexts.ts";
 import { findRing, ringPlace } from "./ring.ts";
 import { readKeyWishes, rewrapWishOf } from "./wishes.ts";
@@ -59,7 +59,7 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
     const ring = await findRing(place, wish.provider === "local", inUse, () => new Date(nowMs()), signal);
     const { problems, fresh } = await judgeContexts(storage, wish.buckets, previous, signal);
     if (problems.length > 0) throw new ConfigError(problems);
-    const { pairs, warnings } = await prepareAccessFiles(wish, secretsDir, needs.urls);
+    const { pairs, files } = await findAccess(wish, secretsDir, needs.urls);
     const wishes = await readKeyWishes(storage, signal).catch((error: unknown) => {
       throw failureOf(error, "read what was asked of the keys");
     });
@@ -69,7 +69,8 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
       pairs,
       rewrapWish: rewrapWishOf(wish.provider, wishes, version),
     };
-    const config = standaloneConfig(wish, material, previous, nowMs());
+    const config = parseConfig(standaloneConfig(wish, material, previous, nowMs()));
+    const warnings = await writeAccessFiles(files);
     tell([...wish.notices, ...warnings]);
     await keepContexts(storage, fresh, signal).catch((error: unknown) => {
       // As with buckets that cannot be made: the next time will do.
