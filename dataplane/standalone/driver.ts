@@ -1,13 +1,14 @@
 /**
  * Rotates and re-wraps by request, where nobody rules. A rotation happens at most once per wish: it is wanted from one
  * version on, and where a newer one is there already, nothing is rotated. The sweep that follows is a job as any other.
+ * What can fail is tried before a key is rotated: who hears of a failure asks again, and would rotate again.
  */
 import type { KeyAdmin } from "../../kms/kms.ts";
 import { openRingAdmin, openVaultAdmin } from "../../kms/open.ts";
 import { parseKmsOptions } from "../../kms/options.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Call } from "../call.ts";
-import type { ProviderEntry } from "../config/config.ts";
+import { ConfigError, type ProviderEntry } from "../config/config.ts";
 import { Failure, failureOf } from "../failure.ts";
 import type { Storage } from "../storage/storage.ts";
 import { ringPlace } from "./ring.ts";
@@ -17,6 +18,12 @@ export interface Rotated {
   readonly version: string;
   /** false: a version newer than the one that was named was there already. */
   readonly rotated: boolean;
+}
+
+/** `late`: what failed when it was done already. */
+interface Done<Result> {
+  readonly result: Result;
+  readonly late: unknown;
 }
 
 export interface KeyDriver {
@@ -31,15 +38,14 @@ export interface DriverNeeds {
   readonly storage: Storage;
   readonly audit: Audit;
   readonly nowMs: () => number;
-  /** Reads the configuration anew and publishes it. */
+  /** Makes the configuration anew and publishes it. What kept it from that is told where refused edits are, and tried again. */
   reload(signal: AbortSignal): Promise<void>;
   /** Of the process: what was begun is finished, also when the client has gone. */
   readonly signal: AbortSignal;
 }
 
 export function createKeyDriver(needs: DriverNeeds): KeyDriver {
-  const { storage, signal } = needs;
-  const underWay = new Map<string, Promise<Rotated>>();
+  const underWay = new Map<string, Promise<Done<Rotated>>>();
   let queue: Promise<unknown> = Promise.resolve();
 
   /** A failure is for who asked, not for the next. */
@@ -49,27 +55,10 @@ export function createKeyDriver(needs: DriverNeeds): KeyDriver {
     return turn;
   }
 
-  async function rotateNow(entry: ProviderEntry, ifVersion: string | undefined): Promise<Rotated> {
-    const admin = await openAdmin(entry, needs);
-    try {
-      const before = await admin.describe(signal);
-      const version = await admin.rotate(ifVersion ?? before.version, signal);
-      const noted = ({ generation, versions }: KeyWishes): KeyWishes => ({
-        generation,
-        versions: { ...versions, [entry.name]: version },
-      });
-      await changeKeyWishes(storage, noted, signal);
-      await needs.reload(signal);
-      return { version, rotated: version !== before.version };
-    } finally {
-      await admin.close();
-    }
-  }
-
-  function rotate(entry: ProviderEntry, ifVersion: string | undefined): Promise<Rotated> {
-    const same = ifVersion === undefined ? underWay.get(entry.name) : undefined;
-    if (same !== undefined) return same;
-    const rotation = inTurn(() => rotateNow(entry, ifVersion));
+  function rotate(entry: ProviderEntry, ifVersion: string | undefined): Promise<Done<Rotated>> {
+    const shared = ifVersion === undefined ? underWay.get(entry.name) : undefined;
+    if (shared !== undefined) return shared;
+    const rotation = inTurn(() => rotateNow(needs, entry, ifVersion));
     if (ifVersion !== undefined) return rotation;
     underWay.set(entry.name, rotation);
     const ended = () => void underWay.delete(entry.name);
@@ -84,31 +73,102 @@ export function createKeyDriver(needs: DriverNeeds): KeyDriver {
       ),
     rewrap: (call, entry) =>
       audited(needs.audit, call, "RewrapKeys", entry, `re-wrap with provider "${entry.name}"`, () =>
-        inTurn(async () => {
-          if (call.snapshot.config.selfService?.keys[0]?.provider !== entry.name) {
-            throw new Failure("ConfigurationConflict", `Nothing is written with provider "${entry.name}"`);
-          }
-          await changeKeyWishes(storage, (before) => ({ ...before, generation: before.generation + 1 }), signal);
-          await needs.reload(signal);
-        }),
+        inTurn(() => rewrapNow(needs, call, entry)),
       ),
   };
 }
 
-/** The line is written before the answer. */
-async function audited<Result>(
+async function rotateNow(
+  needs: DriverNeeds,
+  entry: ProviderEntry,
+  ifVersion: string | undefined,
+): Promise<Done<Rotated>> {
+  const { storage, signal } = needs;
+  const admin = await openAdmin(entry, needs);
+  try {
+    const before = await admin.describe(signal);
+    await reloadFirst(needs);
+    // A storage that takes no write says so here.
+    await changeKeyWishes(storage, (same) => same, signal);
+    const version = await admin.rotate(ifVersion ?? before.version, signal);
+    const late = await follow(needs, ({ generation, versions }) => ({
+      generation,
+      versions: { ...versions, [entry.name]: version },
+    }));
+    return { result: { version, rotated: version !== before.version }, late };
+  } finally {
+    await admin.close();
+  }
+}
+
+async function rewrapNow(needs: DriverNeeds, call: Call, entry: ProviderEntry): Promise<Done<undefined>> {
+  const { storage, signal } = needs;
+  if (call.snapshot.config.selfService?.keys[0]?.provider !== entry.name) {
+    throw new Failure("ConfigurationConflict", `Nothing is written with provider "${entry.name}"`);
+  }
+  if (entry.options.type === "Local") await describeRing(needs, entry);
+  await reloadFirst(needs);
+  await changeKeyWishes(storage, (before) => ({ ...before, generation: before.generation + 1 }), signal);
+  return { result: undefined, late: await needs.reload(signal).then(nothing, same) };
+}
+
+/** A ring that has gone is told of in the same words whatever is asked of it. */
+async function describeRing(needs: DriverNeeds, entry: ProviderEntry): Promise<void> {
+  const admin = await openAdmin(entry, needs);
+  try {
+    await admin.describe(needs.signal);
+  } finally {
+    await admin.close();
+  }
+}
+
+/** Nothing has happened yet, and nothing will where this fails. */
+async function reloadFirst({ reload, signal }: DriverNeeds): Promise<void> {
+  try {
+    await reload(signal);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const why = `Nothing is done to keys while the configuration cannot be made: ${error.problems.join("; ")}`;
+    throw new Failure("ConfigurationConflict", why, { cause: error });
+  }
+}
+
+/** What follows a rotation, each as far as it goes: the sweep is wished for, and the new version published. */
+async function follow(
+  { storage, reload, signal }: DriverNeeds,
+  change: (before: KeyWishes) => KeyWishes,
+): Promise<unknown> {
+  const noting = await changeKeyWishes(storage, change, signal).then(nothing, same);
+  const publishing = await reload(signal).then(nothing, same);
+  return noting ?? publishing;
+}
+
+function nothing(): undefined {
+  return undefined;
+}
+
+function same(error: unknown): unknown {
+  return error;
+}
+
+/** The lines are written before the answer. */
+async function audited<Result extends Rotated | undefined>(
   audit: Audit,
   call: Call,
   operation: string,
   { name, kmsKeyId }: ProviderEntry,
   doing: string,
-  work: () => Promise<Result>,
+  work: () => Promise<Done<Result>>,
 ): Promise<Result> {
   const event = { operation, kind: "key", bucket: "", provider: name, kmsKeyId } as const;
   try {
-    const result = await work();
-    const keyVersion = (result as Partial<Rotated> | undefined)?.version;
+    const { result, late } = await work();
+    const keyVersion = result?.version;
     await audit(call, { ...event, keyVersion });
+    if (late !== undefined) {
+      const failure = failureOf(late, `publish the key of provider "${name}"`);
+      await audit(call, { ...event, operation: "PublishKey", keyVersion, failure });
+    }
     return result;
   } catch (error) {
     const failure = failureOf(error, doing);

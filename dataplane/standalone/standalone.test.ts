@@ -205,6 +205,21 @@ describe("createStandalone()", () => {
     expect(said.filter((line) => line.includes("COFFER_METRICS_INTERVAL_SECONDS: has no effect"))).toHaveLength(1);
   });
 
+  it("is read anew where keys changed and no configuration could be made, until it can", async () => {
+    const source = standalone();
+    await load(source);
+    const read = await source.fingerprint();
+    const admin = await readFile(adminPath());
+    await writeFile(adminPath(), "somebody's own");
+    await expect(source.again(signal)).rejects.toThrow(ConfigError);
+    expect(await source.fingerprint()).not.toBe(read);
+    expect(await problemsOf(source)).toContain("holds no pair of keys");
+    expect(await source.fingerprint()).not.toBe(read);
+    await writeFile(adminPath(), admin);
+    await load(source);
+    expect(await source.fingerprint()).toBe(read);
+  });
+
   it("makes no ring for Vault", async () => {
     const config = await load(standalone(VAULT));
     expect(config.providers.map(({ name }) => name)).toEqual(["vault"]);
@@ -327,11 +342,14 @@ describe("the context of a bucket", () => {
 });
 
 describe("createKeyDriver()", () => {
-  async function driven() {
+  async function driven(beforeReload: () => void = () => undefined) {
     const source = standalone();
     await load(source);
     const audit = (_call: Call, event: AuditEvent): undefined => void audited.push(event);
-    const reload = async (): Promise<void> => void (await live.offer((await source.again(signal)).document, signal));
+    const reload = async (): Promise<void> => {
+      beforeReload();
+      await live.offer((await source.again(signal)).document, signal);
+    };
     const driver = createKeyDriver({ secretsDir, storage, audit, nowMs: Date.now, reload, signal });
     const provider = () => {
       const entry = live.peek()?.providers.get("local");
@@ -391,11 +409,50 @@ describe("createKeyDriver()", () => {
     expect(audited).toMatchObject([{ operation: "RewrapKeys", failure: { code: "ConfigurationConflict" } }]);
   });
 
+  it.each(["rotate", "rewrap"] as const)("does nothing to %s while no configuration can be made", async (verb) => {
+    const { driver, provider, wish } = await driven();
+    await makeBucketKey();
+    const admin = await readFile(adminPath());
+    await writeFile(adminPath(), "somebody's own");
+    await expect(driver[verb](call(), provider(), undefined)).rejects.toMatchObject({
+      code: "ConfigurationConflict",
+      message: expect.stringContaining("admin.env: holds no pair of keys"),
+    });
+    expect(JSON.parse(await readFile(ringPath(), "utf8")).keys).toHaveLength(1);
+    expect(await storage.document("standalone", signal)).toBeUndefined();
+    await writeFile(adminPath(), admin);
+    await driver[verb](call(), provider(), undefined);
+    expect(wish()).toBe(verb === "rotate" ? "local/0/2" : "local/1/1");
+  });
+
+  it("does not rotate where the storage takes no write", async () => {
+    const { driver, provider } = await driven();
+    Object.assign(storage, { putDocument: () => Promise.reject(new StorageError("full", "no space")) });
+    await expect(driver.rotate(call(), provider(), undefined)).rejects.toMatchObject({ code: "InsufficientStorage" });
+    expect(JSON.parse(await readFile(ringPath(), "utf8")).keys).toHaveLength(1);
+  });
+
+  it("answers that it rotated, and audits what failed, where the new version cannot be published", async () => {
+    let reloads = 0;
+    const { driver, provider } = await driven(() => {
+      reloads += 1;
+      if (reloads === 2) throw new ConfigError(["a file"]);
+    });
+    expect(await driver.rotate(call(), provider(), undefined)).toEqual({ version: "2", rotated: true });
+    expect(audited.map(({ operation, keyVersion, failure }) => [operation, keyVersion, failure?.code])).toEqual([
+      ["RotateKey", "2", undefined],
+      ["PublishKey", "2", "InternalError"],
+    ]);
+  });
+
   it("says that the ring has gone, and goes on afterwards", async () => {
     const { driver, provider } = await driven();
     const ring = await readFile(ringPath());
     await rm(ringPath());
-    await expect(driver.rotate(call(), provider(), undefined)).rejects.toMatchObject({ code: "KMS.NotFoundException" });
+    const why = await driver.rotate(call(), provider(), undefined).catch((error: Error) => error);
+    expect(why).toMatchObject({ code: "KMS.NotFoundException" });
+    await expect(driver.rewrap(call(), provider())).rejects.toMatchObject({ code: "KMS.NotFoundException" });
+    await expect(access(ringPath())).rejects.toThrow(/ENOENT/);
     await writeFile(ringPath(), ring);
     expect(await driver.rotate(call(), provider(), undefined)).toEqual({ version: "2", rotated: true });
   });

@@ -32,7 +32,10 @@ export interface StandaloneNeeds {
 export interface StandaloneSource extends Watched {
   /** Throws ConfigError. */
   read(signal: AbortSignal): Promise<MadeDocument>;
-  /** Of what was read last without a problem, with the keys as they are now. */
+  /**
+   * Of what was read last without a problem, with the keys as they are now. Where that fails, the fingerprint differs from
+   * then on and every minute: whoever watches reads, tells why it is refused, and sees when it no longer is.
+   */
   again(signal: AbortSignal): Promise<MadeDocument>;
 }
 
@@ -40,6 +43,8 @@ interface MadeDocument {
   readonly document: DataPlaneConfig;
   readonly hash: string;
 }
+
+const MADE_AGAIN_MS = 60_000;
 
 /** Throws ConfigError: a ring is no protection on the volume that it protects. */
 export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
@@ -52,7 +57,8 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
   const place = ringPlace(secretsDir);
   let previous: DataPlaneConfig | undefined;
   let last: { readonly wish: StandaloneWish; readonly hash: string } | undefined;
-  let said = "";
+  const tell = createTeller(log);
+  let unmadeMs: number | undefined;
 
   async function make(wish: StandaloneWish, signal: AbortSignal): Promise<DataPlaneConfig> {
     const inUse = () => kmsKeysInUse(storage, "Local", signal);
@@ -60,9 +66,7 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
     const { problems, fresh } = await judgeContexts(storage, wish.buckets, previous, signal);
     if (problems.length > 0) throw new ConfigError(problems);
     const { pairs, files } = await findAccess(wish, secretsDir, needs.urls);
-    const wishes = await readKeyWishes(storage, signal).catch((error: unknown) => {
-      throw failureOf(error, "read what was asked of the keys");
-    });
+    const wishes = await readKeyWishes(storage, signal).catch(failToRead);
     const version = wish.provider === "local" && ring !== undefined ? String(newestKey(ring).version) : undefined;
     const material = {
       local: ring === undefined ? undefined : { type: "Local" as const, ring: printRing(ring) },
@@ -79,17 +83,13 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
     return config;
   }
 
-  function tell(notices: readonly string[]): void {
-    const all = notices.join("\n");
-    if (all === said) return;
-    said = all;
-    for (const notice of notices) log.warn(notice);
-  }
-
   return {
     path: source.path,
     isFolder: source.isFolder,
-    fingerprint: source.fingerprint,
+    async fingerprint() {
+      const read = await source.fingerprint();
+      return unmadeMs === undefined ? read : `${read}/${Math.floor((nowMs() - unmadeMs) / MADE_AGAIN_MS)}`;
+    },
     async read(signal) {
       const read = await source.read();
       if (read.kind !== "wish") {
@@ -98,12 +98,19 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
       const isFirst = previous === undefined;
       previous = await make(read.wish, signal);
       last = read;
+      unmadeMs = undefined;
       if (isFirst) log.info("credentials", { admin: accessPath(secretsDir, undefined, read.wish.admin.entry) });
       return { document: previous, hash: read.hash };
     },
     async again(signal) {
       if (last === undefined) throw new Error("again is after a first time");
-      previous = await make(last.wish, signal);
+      try {
+        previous = await make(last.wish, signal);
+      } catch (error) {
+        unmadeMs ??= nowMs();
+        throw error;
+      }
+      unmadeMs = undefined;
       return { document: previous, hash: last.hash };
     },
   };
@@ -112,4 +119,19 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
 function isWithin(inner: string, outer: string): boolean {
   const path = relative(outer, inner);
   return path === "" || (!path.startsWith("..") && !isAbsolute(path));
+}
+
+function failToRead(error: unknown): never {
+  throw failureOf(error, "read what was asked of the keys");
+}
+
+/** Warns of what was not said the last time. */
+function createTeller(log: Log): (notices: readonly string[]) => void {
+  let said = "";
+  return (notices) => {
+    const all = notices.join("\n");
+    if (all === said) return;
+    said = all;
+    for (const notice of notices) log.warn(notice);
+  };
 }
