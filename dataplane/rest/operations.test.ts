@@ -131,6 +131,14 @@ describe("driveKeys()", () => {
     expect((await ask("rotate", { query: { ifVersion: "1" } })).driven).toEqual(["rotate local from 1"]);
   });
 
+  test.each<["rotate" | "rewrap", Readonly<Record<string, string>>]>([
+    ["rotate", { ifversion: "1" }],
+    ["rotate", { ifVersion: "1", force: "" }],
+    ["rewrap", { ifVersion: "1" }],
+  ])("refuses to %s where the query says what is not known: %o", async (verb, query) => {
+    await expect(ask(verb, { query })).rejects.toMatchObject({ code: "InvalidArgument", status: 400 });
+  });
+
   test("wishes for a rewrap", async () => {
     expect(await ask("rewrap")).toEqual({
       status: 202,

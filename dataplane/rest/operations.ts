@@ -76,6 +76,7 @@ export async function driveKeys(
     const field = verb === "rotate" ? "spec.keyRotation" : "spec.rewrap of the buckets that use it";
     throw new Failure("ConfigurationConflict", `The key of ${name} is driven by ${entry.resource}: set ${field}`);
   }
+  refuseStrangeQuery(target.query, verb);
   if (keyDriver === undefined) {
     throw new Failure(
       "NotImplemented",
@@ -84,10 +85,20 @@ export async function driveKeys(
   }
   const done =
     verb === "rotate"
-      ? await keyDriver.rotate(call, entry, target.query.get("ifVersion"))
+      ? await keyDriver.rotate(call, entry, target.query.get(IF_VERSION))
       : await keyDriver.rewrap(call, entry);
   const json: KeysJson = { provider, kmsKeyId: entry.kmsKeyId, ...done };
   sendWhole(answer, 202, "application/json", JSON.stringify(json));
+}
+
+const IF_VERSION = "ifVersion";
+
+/** A misspelt name would rotate a key that was to be left alone. */
+function refuseStrangeQuery(query: Target["query"], verb: "rotate" | "rewrap"): void {
+  const strange = [...query.keys()].find((name) => verb !== "rotate" || name !== IF_VERSION);
+  if (strange === undefined) return;
+  const known = verb === "rotate" ? `${IF_VERSION} alone` : "nothing";
+  throw new Failure("InvalidArgument", `Cannot ${verb} keys: the query may say ${known}`);
 }
 
 function wantsEvents({ head }: Exchange<Target>): boolean {

@@ -87,6 +87,9 @@ async function rotateNow(
   const admin = await openAdmin(entry, needs);
   try {
     const before = await admin.describe(signal);
+    if (ifVersion !== undefined && !isVersion(ifVersion, before)) {
+      throw new Failure("InvalidArgument", `The key of provider "${entry.name}" has no such version`);
+    }
     await reloadFirst(needs);
     // A storage that takes no write says so here.
     await changeKeyWishes(storage, (same) => same, signal);
@@ -141,6 +144,11 @@ async function follow(
   const noting = await changeKeyWishes(storage, change, signal).then(nothing, same);
   const publishing = await reload(signal).then(nothing, same);
   return noting ?? publishing;
+}
+
+/** Those that no longer unwrap were versions, too: who asks again after a long time rotates nothing. */
+function isVersion(name: string, { version, versions }: Awaited<ReturnType<KeyAdmin["describe"]>>): boolean {
+  return versions.includes(name) || (/^[1-9]\d{0,9}$/.test(name) && Number(name) < Number(version));
 }
 
 function nothing(): undefined {

@@ -382,6 +382,24 @@ describe("createKeyDriver()", () => {
     ]);
   });
 
+  it.each(["abc", "", "0", "01", "1.0", "2", "99"])(
+    "refuses to rotate from what is no version: %o",
+    async (ifVersion) => {
+      const { driver, provider, wish } = await driven();
+      await expect(driver.rotate(call(), provider(), ifVersion)).rejects.toMatchObject({ code: "InvalidArgument" });
+      expect(wish()).toBe("local/0/1");
+    },
+  );
+
+  it("takes a version that no longer unwraps for one that was left", async () => {
+    const { driver, provider } = await driven();
+    await driver.rotate(call(), provider(), "1");
+    await driver.rotate(call(), provider(), "2");
+    const ring = await readFile(ringPath(), "utf8");
+    await writeFile(ringPath(), ring.replace('"enabled"', '"disabled"'));
+    expect(await driver.rotate(call(), provider(), "1")).toEqual({ version: "3", rotated: false });
+  });
+
   it("rotates once for all who ask while a rotation is under way", async () => {
     const { driver, provider } = await driven();
     const answers = await Promise.all([1, 2, 3].map(() => driver.rotate(call(), provider(), undefined)));
