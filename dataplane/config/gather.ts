@@ -153,7 +153,7 @@ function collectVariables(environment: Environment, problems: string[]): Map<Nam
 }
 
 function unknown(name: string): string {
-  const hint = HINTS[name];
+  const hint = Object.hasOwn(HINTS, name) ? HINTS[name] : undefined;
   return hint === undefined ? "is not known" : `is not known: ${hint}`;
 }
 

@@ -272,6 +272,10 @@ describe("readWish()", () => {
     ).toBe(true);
   });
 
+  it.each(["constructor", "toString", "__proto__"])("has no hint for %s, which every object has", async (name) => {
+    expect(await problemsOf([toml(`"${name}" = 2`, "c.toml")], LOCAL)).toEqual([`c.toml:1 ${name}: is not known`]);
+  });
+
   it("leaves alone what a cluster, a client's file and a starter put into the environment", async () => {
     const environment = {
       ...LOCAL,
