@@ -6,23 +6,23 @@ import { ConfigError } from "./config.ts";
 const DOCUMENT_BYTES_MAX = 64 * 1024 * 1024;
 const gunzipAsync = promisify(gunzip);
 
-/** Throws ConfigError. */
-export async function unzip(bytes: Buffer): Promise<Buffer> {
+/** Throws ConfigError; `shown` is the file as a person would type it. */
+export async function unzip(bytes: Buffer, shown: string): Promise<Buffer> {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {
     return await gunzipAsync(bytes, { maxOutputLength: DOCUMENT_BYTES_MAX });
   } catch (cause) {
-    throw new ConfigError([`the file is not whole gzip: ${errorCode(cause)}`]);
+    throw new ConfigError([`${shown}: the file is not whole gzip: ${errorCode(cause)}`]);
   }
 }
 
-/** Throws ConfigError with a reason that quotes nothing of the file. */
-export function parseJson(bytes: Buffer): unknown {
+/** Of a file whose name tells nothing. Throws ConfigError with a reason that quotes nothing of the file. */
+export function parseJson(bytes: Buffer, shown: string): unknown {
   try {
     return JSON.parse(bytes.toString("utf8"));
   } catch {
     // The parser's own message quotes the text around the fault, which may be a secret.
-    throw new ConfigError(["the file is not JSON"]);
+    throw new ConfigError([`${shown}: the file is not JSON, nor does its name end in .toml, .yaml, .yml or .json`]);
   }
 }
 

@@ -60,10 +60,12 @@ describe("openSource()", () => {
   });
 
   it.each<[string, string, string | Buffer, RegExp]>([
-    ["a file that is not JSON, without quoting it", "c.json", '{"secret":"marker', /c\.json: the file is not JSON/],
-    ["the same of any name", "c", '{"secret":"marker', /not JSON/],
-    ["an empty JSON file", "c.json", "", /not JSON/],
-    ["a cut gzip file", "c", gzipSync('{"a":1}').subarray(0, 12), /not whole gzip/],
+    ["a file that is not JSON, without quoting it", "c.json", '{"secret":"marker', /c\.json:1: the file is not JSON/],
+    ["a line that is not JSON", "c.json", '{"a": 1,\n"b": marker,\n"c": 2\n}\n', /c\.json:2: the file is not JSON/],
+    ["a name that JSON has twice", "c.json", '{"a": "marker",\n"a": 1}', /c\.json:2: a name stands twice/],
+    ["the same of any name", "c", '{"secret":"marker', /c: the file is not JSON, nor does its name end in \.toml, /],
+    ["an empty JSON file", "c.json", "", /c\.json:1: the file is not JSON/],
+    ["a cut gzip file", "c", gzipSync('{"a":1}').subarray(0, 12), /c: the file is not whole gzip/],
     ["a file that is not TOML", "c.toml", '[kms]\ntoken = "marker', /c\.toml:2: the file is not TOML/],
     ["a file that is not YAML", "c.yml", 'kms:\n  a: "marker\n', /c\.yml:\d+: the file is not YAML/],
     ["a file with a name twice", "c.yaml", "kms: {a: 1, a: marker}", /c\.yaml:1: the file is not YAML \(DUPLICATE_KEY/],

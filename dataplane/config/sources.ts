@@ -10,7 +10,7 @@ import { ConfigError } from "./config.ts";
 import { errorCode, parseJson, unzip } from "./document.ts";
 import { type Environment, gather, isObject, type SourceFile } from "./gather.ts";
 import { readWish, secretPathsOf } from "./standalone.ts";
-import { parseText, syntaxOf } from "./syntax.ts";
+import { parseText, type Syntax, syntaxOf } from "./syntax.ts";
 import type { Watched } from "./watching.ts";
 import type { StandaloneWish } from "./wish.ts";
 
@@ -91,14 +91,14 @@ export function openSource(path: string | undefined, environment: Environment): 
 
   async function readOne(file: string): Promise<ReadSource> {
     const bytes = await readBytes(file);
-    const plain = await unzip(bytes);
+    const plain = await unzip(bytes, shown(file));
     const syntax = syntaxOf(file);
-    if (syntax === undefined) return { kind: "document", document: parseJson(plain), hash: hashOf([bytes]) };
-    const text = plain.toString("utf8");
-    const read = parseText(text, syntax);
-    if ("value" in read && isObject(read.value) && "format" in read.value) {
-      return { kind: "document", document: read.value, hash: hashOf([bytes]) };
+    if (syntax === undefined) {
+      return { kind: "document", document: parseJson(plain, shown(file)), hash: hashOf([bytes]) };
     }
+    const text = plain.toString("utf8");
+    const document = valueIn(text, syntax);
+    if (isObject(document) && "format" in document) return { kind: "document", document, hash: hashOf([bytes]) };
     return readHand([{ shown: shown(file), text, syntax }], [bytes]);
   }
 
@@ -136,6 +136,19 @@ export function openSource(path: string | undefined, environment: Environment): 
       }
     },
   };
+}
+
+/** undefined where it cannot be read. Where a program writes JSON it may be large, and nobody asks for its lines. */
+function valueIn(text: string, syntax: Syntax): unknown {
+  if (syntax !== "json") {
+    const read = parseText(text, syntax);
+    return "value" in read ? read.value : undefined;
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function isDirectory(path: string): boolean {

@@ -1,11 +1,11 @@
 /** JSON, YAML and TOML of a person's hand: the value, and on which line its members stand. Problems quote nothing. */
 import { parse as parseToml, TomlError } from "smol-toml";
 import { isNode, LineCounter, parseDocument } from "yaml";
+import { type Path, tomlLines } from "./toml-lines.ts";
+
+export type { Path } from "./toml-lines.ts";
 
 export type Syntax = "json" | "yaml" | "toml";
-
-/** Names of members and indexes of lists, from the root. */
-export type Path = readonly (string | number)[];
 
 export interface ReadText {
   readonly value: unknown;
@@ -38,75 +38,90 @@ export function parseText(text: string, syntax: Syntax): ReadText | readonly Bad
   }
 }
 
-/** The parser's own message quotes the text around the fault, which may be a secret. */
+/** JSON is YAML, too, whose parser tells lines, and names that stand twice. */
 function parseJson(text: string): ReadText | readonly BadText[] {
+  const fault = faultInJson(text);
+  if (fault !== undefined) return [{ problem: "the file is not JSON", line: lineOfFault(text, fault) }];
+  const { faults, lineOf } = readYaml(text);
+  const twice = faults.filter(({ code }) => code === "DUPLICATE_KEY");
+  if (twice.length > 0) return twice.map(({ line }) => ({ problem: "a name stands twice", line }));
+  return { value: JSON.parse(text), lineOf };
+}
+
+interface JsonFault {
+  readonly position: number | undefined;
+  /** Nothing is wrong but that it ends. */
+  readonly isCut: boolean;
+}
+
+/** The parser's own message quotes the text around the fault, which may be a secret: only its number is taken. */
+function faultInJson(text: string): JsonFault | undefined {
   try {
-    return { value: JSON.parse(text), lineOf: () => undefined };
-  } catch {
-    return [{ problem: "the file is not JSON", line: undefined }];
+    JSON.parse(text);
+    return undefined;
+  } catch (error) {
+    const message = String(error);
+    const found = /at position (\d+)/.exec(message)?.[1];
+    const position = found === undefined ? undefined : Number(found);
+    const isAtEnd = position !== undefined && position >= text.length;
+    return { position, isCut: isAtEnd || /end of JSON input|Unterminated string/.test(message) };
   }
 }
 
+/** Where the parser does not tell it: the first line with which the text stops being the beginning of JSON. */
+function lineOfFault(text: string, { position, isCut }: JsonFault): number {
+  const lines = text.split("\n");
+  if (isCut) return lines.length;
+  if (position !== undefined) return text.slice(0, position).split("\n").length;
+  let [low, high] = [0, lines.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const fault = faultInJson(lines.slice(0, middle + 1).join("\n"));
+    if (fault === undefined || fault.isCut) low = middle + 1;
+    else high = middle;
+  }
+  return low + 1;
+}
+
 function parseYaml(text: string): ReadText | readonly BadText[] {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const bad = [...document.errors, ...document.warnings].map(({ code, pos }) => ({
-    problem: `the file is not YAML (${code})`,
-    line: lines.linePos(pos[0]).line,
-  }));
-  if (bad.length > 0) return bad;
+  const { document, faults, lineOf } = readYaml(text);
+  if (faults.length > 0) {
+    return faults.map(({ code, line }) => ({ problem: `the file is not YAML (${code})`, line }));
+  }
   try {
-    const value: unknown = document.toJS({ maxAliasCount: ALIASES_MAX });
-    return {
-      value,
-      lineOf(path) {
-        const node = document.getIn(path, true);
-        const at = isNode(node) ? node.range?.[0] : undefined;
-        return at === undefined ? undefined : lines.linePos(at).line;
-      },
-    };
+    return { value: document.toJS({ maxAliasCount: ALIASES_MAX }), lineOf };
   } catch {
     return [{ problem: "the file is not YAML: its aliases do not resolve", line: undefined }];
   }
 }
 
+function readYaml(text: string) {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const lineAt = (position: number): number => lines.linePos(position).line;
+  return {
+    document,
+    faults: [...document.errors, ...document.warnings].map(({ code, pos }) => ({ code, line: lineAt(pos[0]) })),
+    lineOf(path: Path): number | undefined {
+      const node = document.getIn(path, true);
+      const at = isNode(node) ? node.range?.[0] : undefined;
+      return at === undefined ? undefined : lineAt(at);
+    },
+  };
+}
+
 function parseTomlText(text: string): ReadText | readonly BadText[] {
   try {
-    return { value: parseToml(text), lineOf: (path) => lineInToml(text, path) };
+    const value = parseToml(text);
+    let lines: ((path: Path) => number | undefined) | undefined;
+    return {
+      value,
+      lineOf(path) {
+        lines ??= tomlLines(text);
+        return lines(path);
+      },
+    };
   } catch (error) {
     return [{ problem: "the file is not TOML", line: error instanceof TomlError ? error.line : undefined }];
   }
-}
-
-const HEADER = /^\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(#.*)?$/;
-const MEMBER = /^\s*([A-Za-z0-9_."'-]+(?:\s*\.\s*[A-Za-z0-9_"'-]+)*)\s*=/;
-
-/** Where `name = …` stands under its header: the parser tells only what it read. A list's tables count by their headers. */
-function lineInToml(text: string, path: Path): number | undefined {
-  const wanted = path.filter((part) => typeof part === "string").join(".");
-  const counted = path.find((part) => typeof part === "number") ?? 0;
-  const list = path
-    .slice(
-      0,
-      path.findIndex((part) => typeof part === "number"),
-    )
-    .join(".");
-  let table = "";
-  let at = -1;
-  for (const [index, line] of text.split("\n").entries()) {
-    const header = HEADER.exec(line)?.[1];
-    if (header !== undefined) {
-      table = plainName(header);
-      if (table === list) at += 1;
-    }
-    const member = header === undefined ? MEMBER.exec(line)?.[1] : undefined;
-    const name = member === undefined ? table : [table, plainName(member)].filter((part) => part !== "").join(".");
-    const inTheRightTable = list === "" || at === counted;
-    if (inTheRightTable && name === wanted && (header !== undefined || member !== undefined)) return index + 1;
-  }
-  return undefined;
-}
-
-function plainName(name: string): string {
-  return name.replaceAll(/["'\s]/g, "");
 }
