@@ -49,8 +49,14 @@ const OPEN_SECTION = "encryption";
 const BY_PATH = new Map(NAMES.flatMap((name) => [ROWS[name].at, ...ROWS[name].also].map((at) => [at, name])));
 const SECTIONS = new Set([...BY_PATH.keys()].map((at) => at.slice(0, at.indexOf("."))));
 
-export function gather(files: readonly SourceFile[], environment: Environment): Gathered {
-  const collected: Collected = { found: new Map(), buckets: [], problems: [], isWhole: true };
+/** `unread`: what is wrong with files that are not among `files`. */
+export function gather(
+  files: readonly SourceFile[],
+  environment: Environment,
+  unread: readonly string[] = [],
+): Gathered {
+  const isWhole = unread.length === 0;
+  const collected: Collected = { found: new Map(), buckets: [], problems: [...unread], isWhole };
   for (const file of files) collectFile(file, collected);
   const variables = collectVariables(environment, collected.problems);
   const values: Values = {};

@@ -1,9 +1,10 @@
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openSource, readEnvironment, watchChanges } from "./sources.ts";
+import { ConfigError } from "./config.ts";
+import { openSource, watchChanges } from "./sources.ts";
 
 let folder = "";
 beforeEach(async () => {
@@ -11,37 +12,14 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-describe("readEnvironment()", () => {
-  it("has defaults for everything", () => {
-    expect(readEnvironment({ COFFER_CONFIG: "/c.json" })).toEqual({
-      configPath: "/c.json",
-      listenAddress: "127.0.0.1",
-      s3Port: 9000,
-      restPort: 8080,
-      adminPort: 9090,
-      dataDir: "data",
-      secretsDir: "secrets",
-      shutdownDelayMs: 0,
-    });
-    expect(readEnvironment({ COFFER_CONFIG: "" }).configPath).toBeUndefined();
-  });
-
-  it("reports all problems at once", () => {
-    expect(() => readEnvironment({ COFFER_S3_PORT: "x", COFFER_REST_PORT: "70000" })).toThrow(
-      /2 problem.*COFFER_S3_PORT.*COFFER_REST_PORT/,
-    );
-  });
-
-  it("takes whole seconds for the end to wait, within bounds", () => {
-    const read = (seconds: string) => readEnvironment({ COFFER_SHUTDOWN_DELAY_SECONDS: seconds }).shutdownDelayMs;
-    expect(["", "0", "3", "60"].map(read)).toEqual([0, 0, 3000, 60_000]);
-    for (const wrong of ["-1", "0.5", "61", "3s"]) {
-      expect(() => read(wrong)).toThrow("COFFER_SHUTDOWN_DELAY_SECONDS must be whole seconds from 0 to 60");
-    }
-  });
-});
-
 const DOCUMENT = '{"format":1}';
+
+async function problemsOf(path: string | undefined, environment: Record<string, string>): Promise<readonly string[]> {
+  const error = await openSource(path, environment)
+    .read()
+    .catch((caught: unknown) => caught);
+  return error instanceof ConfigError ? error.problems : [];
+}
 
 describe("openSource()", () => {
   it.each<[string, string, string | Buffer]>([
@@ -89,6 +67,35 @@ describe("openSource()", () => {
     expect(read).toMatchObject({ kind: "wish", wish: { provider: "local", cache: { maxEntries: 7 } } });
     await writeFile(join(folder, "dev.toml"), "");
     await expect(openSource(folder, {}).read()).rejects.toThrow(/dev\.toml: is not read: kms, encryption and coffer/);
+  });
+
+  it("tells of all at once, also where a file is none of its own, or cannot be read", async () => {
+    await writeFile(join(folder, "dev.toml"), "");
+    await writeFile(join(folder, "kms.toml"), "[kms");
+    await mkdir(join(folder, "encryption.toml"));
+    await writeFile(join(folder, "coffer.yaml"), "server: {region: ''}\nbuckets: [{name: X}]\n");
+    const problems = await problemsOf(folder, { COFFER_S3_PORT: "abc", COFFER_CACHE_SIZE: "abc" });
+    expect(problems.map((problem) => problem.replaceAll(`${folder}/`, ""))).toEqual([
+      "COFFER_S3_PORT must be a port from 0 to 65535",
+      "dev.toml: is not read: kms, encryption and coffer are",
+      "encryption.toml: the file cannot be read: EISDIR",
+      "kms.toml:1: the file is not TOML",
+      expect.stringMatching(/^COFFER_CACHE_SIZE: must be /),
+      expect.stringMatching(/^coffer\.yaml:1 server\.region: must be /),
+      expect.stringMatching(/^coffer\.yaml:2 buckets\.0\.name: must be /),
+    ]);
+  });
+
+  it("tells of where the process runs when all else is right, too", async () => {
+    await writeFile(join(folder, "config.json"), DOCUMENT);
+    for (const [path, more] of [
+      [undefined, { COFFER_KMS_PROVIDER: "local" }],
+      [join(folder, "config.json"), {}],
+    ] as const) {
+      expect(await problemsOf(path, { ...more, COFFER_S3_PORT: "abc" })).toEqual([
+        "COFFER_S3_PORT must be a port from 0 to 65535",
+      ]);
+    }
   });
 
   it("has the fingerprint of what it read, which changes with every file of it", async () => {

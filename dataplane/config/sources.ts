@@ -8,29 +8,16 @@ import { readdir, readFile } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { ConfigError } from "./config.ts";
 import { errorCode, parseJson, unzip } from "./document.ts";
-import { type Environment, gather, isObject, type SourceFile } from "./gather.ts";
+import { type Environment, gather, isObject, refuseProblems, type SourceFile } from "./gather.ts";
 import { readWish, secretPathsOf } from "./standalone.ts";
 import { parseText, type Syntax, syntaxOf } from "./syntax.ts";
 import type { Watched } from "./watching.ts";
+import { readWhereabouts, type Whereabouts } from "./whereabouts.ts";
 import type { StandaloneWish } from "./wish.ts";
 
 export { type Watched, watchChanges } from "./watching.ts";
+export type { Whereabouts } from "./whereabouts.ts";
 export type { StandaloneWish, WishedCredential } from "./wish.ts";
-
-/** What stands in the environment. */
-export interface Whereabouts {
-  /** A file or a folder; undefined: the environment has the settings too. */
-  readonly configPath: string | undefined;
-  readonly listenAddress: string;
-  readonly s3Port: number;
-  readonly restPort: number;
-  readonly adminPort: number;
-  readonly dataDir: string;
-  /** For keys and credentials of a data plane that runs alone. */
-  readonly secretsDir: string;
-  /** How long all is served as before when the process is asked to end, and /readyz says that it is not ready. */
-  readonly shutdownDelayMs: number;
-}
 
 /** `hash` is the fingerprint of what was read. */
 export type ReadSource =
@@ -42,37 +29,9 @@ export interface ConfigSource extends Watched {
   read(): Promise<ReadSource>;
 }
 
-const SHUTDOWN_DELAY_SECONDS_MAX = 60;
-
-/** All problems at once; throws ConfigError. */
-export function readEnvironment(environment: Environment): Whereabouts {
-  const problems: string[] = [];
-  const whole = (name: string, what: string, most: number, otherwise: number): number => {
-    const text = environment[name];
-    if (text === undefined || text === "") return otherwise;
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= 0 && value <= most) return value;
-    problems.push(`${name} must be ${what} from 0 to ${most}`);
-    return otherwise;
-  };
-  const port = (name: string, otherwise: number) => whole(name, "a port", 65_535, otherwise);
-  const whereabouts = {
-    configPath: environment["COFFER_CONFIG"] || undefined,
-    listenAddress: environment["COFFER_LISTEN"] || "127.0.0.1",
-    s3Port: port("COFFER_S3_PORT", 9000),
-    restPort: port("COFFER_REST_PORT", 8080),
-    adminPort: port("COFFER_ADMIN_PORT", 9090),
-    dataDir: environment["COFFER_DATA_DIR"] || "data",
-    secretsDir: environment["COFFER_SECRETS_DIR"] || "secrets",
-    shutdownDelayMs: whole("COFFER_SHUTDOWN_DELAY_SECONDS", "whole seconds", SHUTDOWN_DELAY_SECONDS_MAX, 0) * 1000,
-  };
-  if (problems.length > 0) throw new ConfigError(problems);
-  return whereabouts;
-}
-
-/** As `readEnvironment` and `openSource`, of this process. */
+/** Of this process. What is wrong with where it runs is told together with all else, when the source is read. */
 export function readOwnEnvironment(): { readonly where: Whereabouts; readonly source: ConfigSource } {
-  const where = readEnvironment(process.env);
+  const { where } = readWhereabouts(process.env);
   return { where, source: openSource(where.configPath, process.env) };
 }
 
@@ -82,8 +41,12 @@ export function openSource(path: string | undefined, environment: Environment): 
   let secretPaths: readonly string[] = [];
   const isFolder = path !== undefined && isDirectory(path);
 
-  async function readHand(files: readonly SourceFile[], bytes: readonly Buffer[]): Promise<ReadSource> {
-    const gathered = gather(files, environment);
+  async function readHand(
+    files: readonly SourceFile[],
+    bytes: readonly Buffer[],
+    unread: readonly string[] = [],
+  ): Promise<ReadSource> {
+    const gathered = gather(files, environment, unread);
     secretPaths = secretPathsOf(gathered);
     const hash = hashOf([...bytes, ...(await readSecrets(secretPaths))]);
     return { kind: "wish", wish: await readWish(path === undefined ? "the environment" : shown(path), gathered), hash };
@@ -102,29 +65,24 @@ export function openSource(path: string | undefined, environment: Environment): 
     return readHand([{ shown: shown(file), text, syntax }], [bytes]);
   }
 
-  async function readFolder(folder: string): Promise<ReadSource> {
-    const names = await configNames(folder);
-    const strangers = names.filter((name) => !FOLDER_FILES.test(name));
-    if (strangers.length > 0) {
-      throw new ConfigError(
-        strangers.map((name) => `${shown(join(folder, name))}: is not read: kms, encryption and coffer are`),
-      );
-    }
-    const bytes = await Promise.all(names.map((name) => readBytes(join(folder, name))));
-    const files = names.flatMap((name, index) => {
-      const syntax = syntaxOf(name);
-      const text = bytes[index]?.toString("utf8") ?? "";
-      return syntax === undefined ? [] : [{ shown: shown(join(folder, name)), text, syntax }];
-    });
-    return readHand(files, bytes);
+  async function readAny(): Promise<ReadSource> {
+    if (path === undefined) return readHand([], []);
+    if (!isFolder) return readOne(path);
+    const { files, bytes, unread } = await readFolder(path);
+    return readHand(files, bytes, unread);
   }
 
   return {
     path,
     isFolder,
     async read() {
-      if (path === undefined) return readHand([], []);
-      return isFolder ? readFolder(path) : readOne(path);
+      const { problems } = readWhereabouts(environment);
+      const read = await readAny().catch((error: unknown) => {
+        if (error instanceof ConfigError) throw new ConfigError([...problems, ...error.problems]);
+        throw error;
+      });
+      refuseProblems(problems);
+      return read;
     },
     async fingerprint() {
       try {
@@ -163,6 +121,36 @@ async function configNames(folder: string): Promise<readonly string[]> {
   } catch (cause) {
     throw new ConfigError([`${shown(folder)}: the folder cannot be read: ${errorCode(cause)}`]);
   }
+}
+
+interface ReadFolder {
+  readonly files: readonly SourceFile[];
+  readonly bytes: readonly Buffer[];
+  /** What is wrong with files that are not among them. */
+  readonly unread: readonly string[];
+}
+
+async function readFolder(folder: string): Promise<ReadFolder> {
+  const files: SourceFile[] = [];
+  const bytes: Buffer[] = [];
+  const unread: string[] = [];
+  for (const name of await configNames(folder)) {
+    const syntax = syntaxOf(name);
+    const place = shown(join(folder, name));
+    if (syntax === undefined || !FOLDER_FILES.test(name)) {
+      unread.push(`${place}: is not read: kms, encryption and coffer are`);
+      continue;
+    }
+    try {
+      const read = await readBytes(join(folder, name));
+      bytes.push(read);
+      files.push({ shown: place, text: read.toString("utf8"), syntax });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      unread.push(...error.problems);
+    }
+  }
+  return { files, bytes, unread };
 }
 
 async function configPaths(folder: string): Promise<readonly string[]> {

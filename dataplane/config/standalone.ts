@@ -21,9 +21,8 @@ const REGION = "local";
 export async function readWish(resource: string, gathered: Gathered): Promise<StandaloneWish> {
   const { values } = gathered;
   const problems = [...gathered.problems];
-  if (!gathered.isWhole) refuseProblems(problems);
   if (!gathered.isGiven("provider")) {
-    problems.push(`${gathered.placeOf("provider")}: is missing: local or vault`);
+    missing(gathered, problems).push(`${gathered.placeOf("provider")}: is missing: local or vault`);
   }
   const rules: WishedRules = {
     algorithm: values.algorithm ?? "AES-256-GCM",
@@ -56,6 +55,11 @@ export async function readWish(resource: string, gathered: Gathered): Promise<St
   };
 }
 
+/** Where a file could not be read, what is missing may stand there: that is no problem of its own. */
+function missing({ isWhole }: Gathered, problems: string[]): string[] {
+  return isWhole ? problems : [];
+}
+
 /** What is read besides: a change in one of them is a change of the wish. */
 export function secretPathsOf({ values }: Gathered): readonly string[] {
   return SECRET_FILES.flatMap((name) => values[name] ?? []);
@@ -73,13 +77,15 @@ function settingsOf(values: Values): Settings {
   };
 }
 
-function adminOf({ values, isGiven, placeOf }: Gathered, problems: string[]): WishedCredential {
+function adminOf(gathered: Gathered, problems: string[]): WishedCredential {
+  const { values, isGiven, placeOf } = gathered;
+  const absent = missing(gathered, problems);
   const { accessKey, secretKey, token, adminKeys } = values;
   if (isGiven("accessKey") && !isGiven("secretKey")) {
-    problems.push(`${placeOf("accessKey")}: needs ${ROWS.secretKey.at} beside it`);
+    absent.push(`${placeOf("accessKey")}: needs ${ROWS.secretKey.at} beside it`);
   }
   if (isGiven("secretKey") && !isGiven("accessKey")) {
-    problems.push(`${placeOf("secretKey")}: needs ${ROWS.accessKey.at} beside it`);
+    absent.push(`${placeOf("secretKey")}: needs ${ROWS.accessKey.at} beside it`);
   }
   const pair =
     accessKey === undefined || secretKey === undefined ? undefined : { accessKeyId: accessKey, secret: secretKey };
@@ -144,24 +150,26 @@ function vaultOf(gathered: Gathered, secrets: Secrets, problems: string[]): Vaul
     return { vault: undefined, notices: idle.map((name) => `${placeOf(name)}: has no effect with the provider local`) };
   }
   const before = problems.length;
+  const absent = missing(gathered, problems);
   if (!gathered.isGiven("endpoint")) {
-    problems.push(`${placeOf("endpoint")}: is missing: the address of the Vault or OpenBao`);
+    absent.push(`${placeOf("endpoint")}: is missing: the address of the Vault or OpenBao`);
   }
   if (given.length === 0) {
-    problems.push(`${placeOf("kmsToken")}: is missing, as are kms.token_file and kms.role_id: one of them is needed`);
+    absent.push(`${placeOf("kmsToken")}: is missing, as are kms.token_file and kms.role_id: one of them is needed`);
   }
   const [first, second] = given;
   if (first !== undefined && second !== undefined) {
     problems.push(`${placeOf(second)}: stands beside ${placeOf(first)}: leave one way to log in`);
   }
   if (given.includes("roleId") && gathered.isGiven("secretId") === gathered.isGiven("secretIdFile")) {
-    problems.push(`${placeOf("roleId")}: needs kms.secret_id or kms.secret_id_file beside it, and not both`);
+    absent.push(`${placeOf("roleId")}: needs kms.secret_id or kms.secret_id_file beside it, and not both`);
   }
   const options = vaultJson(values, secrets);
   refusePlainHttp(gathered, problems);
   const isRead = (name: Name) =>
     !gathered.isGiven(name) || (values[name] !== undefined && (!isSecretFile(name) || secrets.has(name)));
-  if (problems.length > before || !VAULT_ONLY.every(isRead)) return { vault: undefined, notices: [] };
+  if (!gathered.isWhole || problems.length > before || !VAULT_ONLY.every(isRead))
+    return { vault: undefined, notices: [] };
   const parsed = parseKmsOptions(options);
   if ("problems" in parsed) {
     for (const { at, problem } of parsed.problems) problems.push(`${placeOf(nameOfOption(at, values))}: ${problem}`);
