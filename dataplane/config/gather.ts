@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { ConfigError } from "./config.ts";
 import { HINTS, NAMES, type Name, ROWS, type Values, WHEREABOUTS } from "./names.ts";
+import type { Reading } from "./readers.ts";
 import { type Path, parseText, type Syntax } from "./syntax.ts";
 
 /** A file as it was read. */
@@ -37,6 +38,12 @@ interface Found {
   readonly fromText: boolean;
 }
 
+interface Judged {
+  readonly given: unknown;
+  readonly place: string;
+  readonly reading: Reading<unknown>;
+}
+
 interface Collected {
   readonly found: Map<Name, Found[]>;
   readonly buckets: Gathered["buckets"][number][];
@@ -62,16 +69,16 @@ export function gather(
   const values: Values = {};
   const places = new Map<Name, string>();
   for (const name of NAMES) {
-    const found = [variables.get(name) ?? [], collected.found.get(name) ?? []];
-    const contradictions = found.flatMap(contradictionsIn);
-    collected.problems.push(...contradictions);
-    const chosen = found.flat()[0];
+    // Also what a variable stands above is judged: it would be wrong once the variable has gone.
+    const layers = [variables.get(name) ?? [], collected.found.get(name) ?? []].map((layer) => layer.map(judge(name)));
+    const contradictions = layers.flatMap(contradictionsIn);
+    collected.problems.push(...contradictions, ...layers.flat().flatMap(problemsOf));
+    const chosen = layers.flat()[0];
     if (chosen === undefined) continue;
     places.set(name, chosen.place);
-    if (contradictions.length > 0) continue;
-    const reading = ROWS[name].reads.read(chosen.value, chosen.fromText);
-    if ("problem" in reading) collected.problems.push(`${chosen.place}: ${reading.problem}`);
-    else Object.assign(values, { [name]: reading.value });
+    if (contradictions.length === 0 && "value" in chosen.reading) {
+      Object.assign(values, { [name]: chosen.reading.value });
+    }
   }
   return {
     values,
@@ -83,9 +90,20 @@ export function gather(
   };
 }
 
-function contradictionsIn([first, ...others]: readonly Found[]): string[] {
+function judge(name: Name): (found: Found) => Judged {
+  return ({ value, place, fromText }) => ({ given: value, place, reading: ROWS[name].reads.read(value, fromText) });
+}
+
+function problemsOf({ place, reading }: Judged): string[] {
+  return "problem" in reading ? [`${place}: ${reading.problem}`] : [];
+}
+
+/** What is written otherwise and means the same contradicts nothing. */
+function contradictionsIn([first, ...others]: readonly Judged[]): string[] {
+  const isSame = ({ given, reading }: Judged): boolean =>
+    isDeepStrictEqual(given, first?.given) || ("value" in reading && isDeepStrictEqual(reading, first?.reading));
   return others
-    .filter(({ value }) => !isDeepStrictEqual(value, first?.value))
+    .filter((other) => !isSame(other))
     .map(({ place }) => `${place}: contradicts ${first?.place}: leave one of them`);
 }
 

@@ -241,6 +241,36 @@ describe("readWish()", () => {
     ]);
   });
 
+  it.each<[string, SourceFile[], Environment]>([
+    ["two variables", [], { COFFER_KMS_PROVIDER: "Local", RUSTFS_KMS_PROVIDER: "local", RUSTFS_CHUNK_SIZE: "" }],
+    [
+      "two files",
+      [
+        toml('default_algorithm = "aes256"\nchunk_size = "65536"'),
+        yaml("encryption: {default_algorithm: AES-256-GCM, chunk_size: 65536}"),
+      ],
+      LOCAL,
+    ],
+  ])("takes %s for no contradiction that mean the same", async (_what, files, environment) => {
+    expect(await problemsOf(files, environment)).toEqual([]);
+  });
+
+  it("judges what a variable stands above, and each of two that contradict each other", async () => {
+    expect(
+      await problemsOf([toml("[kms]\nprovider = 'aws'\n[server]\nregion = ''", "c.toml")], {
+        ...LOCAL,
+        COFFER_REGION: "eu",
+        COFFER_CACHE_SIZE: "abc",
+        RUSTFS_CACHE_SIZE: "1000",
+      }),
+    ).toEqual([
+      "c.toml:2 kms.provider: must be one of local, vault",
+      "RUSTFS_CACHE_SIZE: contradicts COFFER_CACHE_SIZE: leave one of them",
+      "COFFER_CACHE_SIZE: must be a whole number from 1 to 100000",
+      expect.stringMatching(/^c\.toml:4 server\.region: must be /),
+    ]);
+  });
+
   it("tells all problems of all places at once", async () => {
     const problems = await problemsOf(
       [
