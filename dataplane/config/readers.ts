@@ -14,12 +14,13 @@ export interface Reader<Value> {
 export type ValueOf<R> = R extends Reader<infer Value> ? Value : never;
 
 export function integer(min: number, max: number): Reader<number> {
-  return number(min, max, `must be a whole number from ${min} to ${max}`, Number.isSafeInteger);
+  return number(min, max, `must be a whole number from ${min} to ${max}`, /^[0-9]+$/, Number.isSafeInteger);
 }
 
 /** Seconds in what is written, milliseconds in what is read. */
 export function seconds(min: number, max: number): Reader<number> {
-  const inSeconds = number(min, max, `must be a number of seconds from ${min} to ${max}`, Number.isFinite);
+  const words = `must be a number of seconds from ${min} to ${max}`;
+  const inSeconds = number(min, max, words, /^[0-9]+(\.[0-9]+)?$/, Number.isFinite);
   return {
     read(given, fromText) {
       const reading = inSeconds.read(given, fromText);
@@ -28,10 +29,16 @@ export function seconds(min: number, max: number): Reader<number> {
   };
 }
 
-function number(min: number, max: number, words: string, isRight: (value: number) => boolean): Reader<number> {
+function number(
+  min: number,
+  max: number,
+  words: string,
+  digits: RegExp,
+  isRight: (value: number) => boolean,
+): Reader<number> {
   return {
     read(given, fromText) {
-      const value = fromText && /^[0-9]+(\.[0-9]+)?$/.test(String(given)) ? Number(given) : given;
+      const value = fromText && digits.test(String(given)) ? Number(given) : given;
       const fits = typeof value === "number" && isRight(value) && value >= min && value <= max;
       return fits ? { value } : { problem: words };
     },

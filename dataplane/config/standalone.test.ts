@@ -241,6 +241,13 @@ describe("readWish()", () => {
     ]);
   });
 
+  it("takes digits alone for a whole number in a variable", async () => {
+    expect(await problemsOf([], { ...LOCAL, COFFER_KMS_MAX_RETRIES: "3.0", COFFER_CACHE_SIZE: "0x10" })).toEqual([
+      "COFFER_KMS_MAX_RETRIES: must be a whole number from 0 to 10",
+      "COFFER_CACHE_SIZE: must be a whole number from 1 to 100000",
+    ]);
+  });
+
   it.each<[string, SourceFile[], Environment]>([
     ["two variables", [], { COFFER_KMS_PROVIDER: "Local", RUSTFS_KMS_PROVIDER: "local", RUSTFS_CHUNK_SIZE: "" }],
     [
@@ -455,7 +462,21 @@ describe("the Vault of a wish", () => {
       [/^RUSTFS_KMS_ENDPOINT: an http:\/\/ address needs/],
     ],
     ["what is no address", { RUSTFS_KMS_ENDPOINT: "marker" }, [/^RUSTFS_KMS_ENDPOINT: must be a URL/]],
-    ["an address with a query", { RUSTFS_KMS_ENDPOINT: "https://vault.test/?marker" }, [/^RUSTFS_KMS_ENDPOINT: /]],
+    [
+      "an address with a query",
+      { RUSTFS_KMS_ENDPOINT: "https://vault.test/?marker" },
+      [/^RUSTFS_KMS_ENDPOINT: must be an address such as/],
+    ],
+    [
+      "an address with a user",
+      { RUSTFS_KMS_ENDPOINT: "https://marker:marker@vault.test" },
+      [/^RUSTFS_KMS_ENDPOINT: must not hold a user or a password: log in with kms\.token or kms\.role_id$/],
+    ],
+    [
+      "paths that are none",
+      { COFFER_KMS_MOUNT: "a//marker", COFFER_KMS_NAMESPACE: "a:marker" },
+      [/^COFFER_KMS_NAMESPACE: must be letters, digits, /, /^COFFER_KMS_MOUNT: must be letters, digits, /],
+    ],
     ["a mount that climbs", { COFFER_KMS_MOUNT: "../marker" }, [/^COFFER_KMS_MOUNT: must not hold/]],
     [
       "a file that is not there",

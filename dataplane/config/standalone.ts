@@ -133,6 +133,15 @@ const VAULT_ONLY = [
   "allowInsecure",
 ] as const satisfies readonly Name[];
 
+/** In place of the regular expression that an option of Vault does not match. */
+const FORMS: Readonly<Partial<Record<Name, string>>> = {
+  endpoint: "must be an address such as https://vault.example.com:8200, without a query",
+  mount: "must be letters, digits, _ . ~ and -, with / between its parts",
+  approleMount: "must be letters, digits, _ . ~ and -, with / between its parts",
+  namespace: "must be letters, digits, _ . ~ and -, with / between its parts",
+  kmsTokenFile: "must hold a token without spaces",
+};
+
 const LOGINS = ["kmsToken", "kmsTokenFile", "roleId"] as const satisfies readonly Name[];
 
 interface VaultFound {
@@ -165,14 +174,19 @@ function vaultOf(gathered: Gathered, secrets: Secrets, problems: string[]): Vaul
     absent.push(`${placeOf("roleId")}: needs kms.secret_id or kms.secret_id_file beside it, and not both`);
   }
   const options = vaultJson(values, secrets);
-  refusePlainHttp(gathered, problems);
+  refuseAddress(gathered, problems);
   const isRead = (name: Name) =>
     !gathered.isGiven(name) || (values[name] !== undefined && (!isSecretFile(name) || secrets.has(name)));
   if (!gathered.isWhole || problems.length > before || !VAULT_ONLY.every(isRead))
     return { vault: undefined, notices: [] };
   const parsed = parseKmsOptions(options);
   if ("problems" in parsed) {
-    for (const { at, problem } of parsed.problems) problems.push(`${placeOf(nameOfOption(at, values))}: ${problem}`);
+    for (const { at, problem } of parsed.problems) {
+      const name = nameOfOption(at, values);
+      problems.push(
+        `${placeOf(name)}: ${problem.startsWith("must match pattern") ? (FORMS[name] ?? "is not right") : problem}`,
+      );
+    }
   }
   return { vault: options, notices: [] };
 }
@@ -197,14 +211,17 @@ function vaultJson(values: Values, secrets: Secrets): VaultJson {
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
-function refusePlainHttp({ values, placeOf }: Gathered, problems: string[]): void {
+function refuseAddress({ values, placeOf }: Gathered, problems: string[]): void {
   const { endpoint } = values;
   if (endpoint === undefined) return;
   if (!URL.canParse(endpoint)) {
     problems.push(`${placeOf("endpoint")}: must be a URL`);
     return;
   }
-  const { protocol, hostname } = new URL(endpoint);
+  const { protocol, hostname, username, password } = new URL(endpoint);
+  if (username !== "" || password !== "") {
+    problems.push(`${placeOf("endpoint")}: must not hold a user or a password: log in with kms.token or kms.role_id`);
+  }
   if (protocol === "http:" && !LOOPBACK.test(hostname) && values.allowInsecure !== true) {
     problems.push(`${placeOf("endpoint")}: an http:// address needs kms.allow_insecure = true`);
   }

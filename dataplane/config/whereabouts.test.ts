@@ -23,6 +23,10 @@ describe("readWhereabouts()", () => {
     ]);
   });
 
+  it.each(["0x71AC", "9e3", "9000.0", " 9000", "+9000"])("takes digits alone for a port: %j", (text) => {
+    expect(readWhereabouts({ COFFER_S3_PORT: text }).problems).toHaveLength(1);
+  });
+
   it("takes whole seconds for the end to wait, within bounds", () => {
     const read = (seconds: string) => readWhereabouts({ COFFER_SHUTDOWN_DELAY_SECONDS: seconds });
     expect(["", "0", "3", "60"].map((one) => read(one).where.shutdownDelayMs)).toEqual([0, 0, 3000, 60_000]);

@@ -28,7 +28,7 @@ export function readWhereabouts(environment: Environment): {
     const text = environment[name];
     if (text === undefined || text === "") return otherwise;
     const value = Number(text);
-    if (Number.isInteger(value) && value >= 0 && value <= most) return value;
+    if (/^[0-9]+$/.test(text) && value <= most) return value;
     problems.push(`${name} must be ${what} from 0 to ${most}`);
     return otherwise;
   };
