@@ -198,6 +198,31 @@ describe("createStandalone()", () => {
     expect(() => standalone()).toThrow(/COFFER_SECRETS_DIR: must not lie in COFFER_DATA_DIR/);
   });
 
+  it.each<[string, string, string, string]>([
+    ["a link to the data", "linked", "data", "linked"],
+    ["a folder below a link to the data", "linked", "data", "linked/secrets"],
+    ["a folder that a link leads to, yet to be made", "linked", "data/secrets", "linked"],
+    ["a folder of the data, which are a link", "data", "elsewhere", "elsewhere/secrets"],
+  ])("keeps no ring on the data's volume by a link: %s", async (_sentence, link, target, inside) => {
+    if (link !== "data") await mkdir(join(folder, "data"));
+    await mkdir(join(folder, "elsewhere"));
+    await symlink(join(folder, target), join(folder, link));
+    secretsDir = join(folder, inside);
+    expect(() => standalone()).toThrow(/COFFER_SECRETS_DIR: must not lie in COFFER_DATA_DIR/);
+  });
+
+  it.each(["data..", "..data", "data-2"])("knows folders apart whose names begin alike: %s", (name) => {
+    secretsDir = join(folder, name);
+    expect(() => standalone()).not.toThrow();
+  });
+
+  it("takes a link that goes round in circles for a folder that cannot be used", async () => {
+    await symlink(join(folder, "b"), join(folder, "a"));
+    await symlink(join(folder, "a"), join(folder, "b"));
+    secretsDir = join(folder, "a");
+    expect(() => standalone()).toThrow(/COFFER_SECRETS_DIR: cannot be found, or COFFER_DATA_DIR cannot: ELOOP/);
+  });
+
   it("says what has no effect, once", async () => {
     const source = standalone({ COFFER_METRICS_INTERVAL_SECONDS: "60" });
     await load(source);

@@ -2,7 +2,6 @@
  * A data plane that runs alone: no operator and no folder rules it. From what a person wrote, and from key ring and
  * credentials that are made once, it makes the same configuration that an operator would; and it holds the KeyAdmin.
  */
-import { isAbsolute, relative } from "node:path";
 import { newestKey, printRing } from "../../kms/ring.ts";
 import { ConfigError, type DataPlaneConfig, parseConfig } from "../config/config.ts";
 import type { ConfigSource, StandaloneWish, Watched } from "../config/sources.ts";
@@ -13,7 +12,8 @@ import type { Log } from "../log.ts";
 import type { Storage } from "../storage/storage.ts";
 import { accessPath, findAccess, type Urls, writeAccessFiles } from "./access-files.ts";
 import { judgeContexts, keepContexts } from "./contexts.ts";
-import { findRing, ringPlace } from "./ring.ts";
+import { codeOf, findRing, ringPlace } from "./ring.ts";
+import { isWithin } from "./volumes.ts";
 import { readKeyWishes, rewrapWishOf } from "./wishes.ts";
 
 export { createKeyDriver } from "./driver.ts";
@@ -49,11 +49,7 @@ const MADE_AGAIN_MS = 60_000;
 /** Throws ConfigError: a ring is no protection on the volume that it protects. */
 export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
   const { source, dataDir, secretsDir, storage, log, nowMs } = needs;
-  if (isWithin(secretsDir, dataDir)) {
-    throw new ConfigError([
-      "COFFER_SECRETS_DIR: must not lie in COFFER_DATA_DIR: a key ring is no protection on the volume that it protects",
-    ]);
-  }
+  refuseSecretsInData(secretsDir, dataDir);
   const place = ringPlace(secretsDir);
   let previous: DataPlaneConfig | undefined;
   let last: { readonly wish: StandaloneWish; readonly hash: string } | undefined;
@@ -116,9 +112,17 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
   };
 }
 
-function isWithin(inner: string, outer: string): boolean {
-  const path = relative(outer, inner);
-  return path === "" || (!path.startsWith("..") && !isAbsolute(path));
+function refuseSecretsInData(secretsDir: string, dataDir: string): void {
+  let isRefused: boolean;
+  try {
+    isRefused = isWithin(secretsDir, dataDir);
+  } catch (error) {
+    throw new ConfigError([`COFFER_SECRETS_DIR: cannot be found, or COFFER_DATA_DIR cannot: ${codeOf(error)}`]);
+  }
+  if (!isRefused) return;
+  throw new ConfigError([
+    "COFFER_SECRETS_DIR: must not lie in COFFER_DATA_DIR: a key ring is no protection on the volume that it protects",
+  ]);
 }
 
 function failToRead(error: unknown): never {
