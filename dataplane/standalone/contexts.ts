@@ -7,6 +7,7 @@ import type { DataPlaneConfig } from "../config/config.ts";
 import type { StandaloneWish } from "../config/sources.ts";
 import { failureOf } from "../failure.ts";
 import { type Document, type Storage, StorageError, type Tag } from "../storage/storage.ts";
+import { bucketPath, isOfConfiguration, membersOf } from "./documents.ts";
 
 type Bucket = StandaloneWish["buckets"][number];
 type Context = Bucket["context"];
@@ -70,21 +71,21 @@ export async function keepContexts(storage: Storage, fresh: readonly Fresh[], si
 }
 
 async function readKnown(storage: Storage, bucket: string, signal: AbortSignal): Promise<Known> {
-  const own = await storage.document(`bucket/${bucket}`, signal);
+  const own = await storage.document(bucketPath(bucket), signal);
   const kept = await storage.document(contextPath(bucket), signal);
   // Who made it by request gave it none.
-  if (own !== undefined && membersOf(own)["madeBy"] === "self-service") {
+  if (own !== undefined && !isOfConfiguration(own)) {
     return { context: {}, ifTag: kept?.tag ?? "absent" };
   }
   if (kept !== undefined) return { context: contextIn(kept, bucket), ifTag: undefined };
-  const { items } = await storage.documents(`bucket/${bucket}/`, "", 1, signal);
+  const { items } = await storage.documents(`${bucketPath(bucket)}/`, "", 1, signal);
   if (items.length === 0) return { context: undefined, ifTag: "absent" };
   // Of what was removed by request, the keys stay. What is there besides is older than this memory.
   return own === undefined ? { context: {}, ifTag: "absent" } : { context: undefined, ifTag: undefined };
 }
 
 function contextPath(bucket: string): string {
-  return `bucket/${bucket}/context`;
+  return `${bucketPath(bucket)}/context`;
 }
 
 function contextIn(document: Document, bucket: string): Context {
@@ -94,14 +95,4 @@ function contextIn(document: Document, bucket: string): Context {
     return context as Context;
   }
   throw new StorageError("damaged", `the document "${contextPath(bucket)}" cannot be read`);
-}
-
-function membersOf({ bytes, path }: Document): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
-    if (typeof value === "object" && value !== null) return value as Readonly<Record<string, unknown>>;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
-  throw new StorageError("damaged", `the document "${path}" cannot be read`);
 }

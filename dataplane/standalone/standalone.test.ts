@@ -366,6 +366,46 @@ describe("the context of a bucket", () => {
   });
 });
 
+describe("a bucket that was taken out of the file", () => {
+  const warnings = () => said.filter((line) => line.includes("bucket photos holds data and stands nowhere"));
+
+  async function putObject(): Promise<void> {
+    await storage.createBucket("photos", signal);
+    const envelope = Buffer.from("envelope");
+    const source = {
+      whole: () => ({ envelope, tail: undefined }),
+      early: () => envelope,
+      tail: () => new Uint8Array(),
+    };
+    await storage.draft({ bucket: "photos", name: "a" }, source, signal).commit();
+  }
+
+  it("is told of at once and at each start, if it holds data", async () => {
+    const source = await standaloneWith("  - name: photos\n");
+    await load(source);
+    await makeBucketDocument("configuration");
+    await putObject();
+    await writeFile(filePath(), "buckets: []");
+    await load(source);
+    await load(source);
+    expect(warnings()).toHaveLength(1);
+    await load(standalone({}, filePath()));
+    expect(warnings()).toHaveLength(2);
+    await load(await standaloneWith("  - name: photos\n"));
+    expect(warnings()).toHaveLength(2);
+  });
+
+  it("is not told of where it is empty, or was made by request", async () => {
+    await makeBucketDocument("configuration");
+    await load(standalone());
+    await storage.removeDocument("bucket/photos", (await storage.document("bucket/photos", signal))?.tag ?? "", signal);
+    await makeBucketDocument("self-service");
+    await putObject();
+    await load(standalone());
+    expect(warnings()).toEqual([]);
+  });
+});
+
 describe("createKeyDriver()", () => {
   async function driven(beforeReload: () => void = () => undefined) {
     const source = standalone();

@@ -13,6 +13,7 @@ import type { Storage } from "../storage/storage.ts";
 import { accessPath, findAccess, type Urls, writeAccessFiles } from "./access-files.ts";
 import { judgeContexts, keepContexts } from "./contexts.ts";
 import { codeOf, findRing, ringPlace } from "./ring.ts";
+import { findStrays } from "./strays.ts";
 import { isWithin } from "./volumes.ts";
 import { readKeyWishes, rewrapWishOf } from "./wishes.ts";
 
@@ -55,6 +56,7 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
   let last: { readonly wish: StandaloneWish; readonly hash: string } | undefined;
   const tell = createTeller(log);
   let unmadeMs: number | undefined;
+  let strays: readonly string[] | undefined;
 
   async function make(wish: StandaloneWish, signal: AbortSignal): Promise<DataPlaneConfig> {
     const inUse = () => kmsKeysInUse(storage, "Local", signal);
@@ -71,7 +73,10 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
     };
     const config = parseConfig(standaloneConfig(wish, material, previous, nowMs()));
     const warnings = await writeAccessFiles(files);
-    tell([...wish.notices, ...warnings]);
+    // Later, only what was a stray, or was served until now, can be one.
+    const known = strays === undefined ? undefined : [...strays, ...(previous?.buckets ?? []).map(({ name }) => name)];
+    strays = await findStrays(storage, new Set(config.buckets.map(({ name }) => name)), known, signal);
+    tell([...wish.notices, ...warnings, ...strays.map(strayWords)]);
     await keepContexts(storage, fresh, signal).catch((error: unknown) => {
       // As with buckets that cannot be made: the next time will do.
       log.warn("what cannot be changed of the buckets cannot be written down", { cause: error });
@@ -110,6 +115,10 @@ export function createStandalone(needs: StandaloneNeeds): StandaloneSource {
       return { document: previous, hash: last.hash };
     },
   };
+}
+
+function strayWords(bucket: string): string {
+  return `bucket ${bucket} holds data and stands nowhere: nobody reaches it until it stands in the file again`;
 }
 
 function refuseSecretsInData(secretsDir: string, dataDir: string): void {
