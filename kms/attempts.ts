@@ -40,6 +40,11 @@ const REPEATABLE: ReadonlySet<KmsCode> = new Set<KmsCode>(["throttled", "unreach
 /** What says that asking is useless for now, whoever asks. "throttled" is an answer, and carries its own pause. */
 const BREAKING: ReadonlySet<KmsCode> = new Set<KmsCode>(["unreachable", "sealed", "tls"]);
 
+/** A KMS is not left alone for longer, whatever it asks for: it may only have meant to say "later". */
+const PAUSE_MS_MAX = 30_000;
+/** By so much a timer may run too early: whoever waited for the end of a pause shall not be refused by it. */
+const TIMER_EARLY_MS = 2;
+
 interface Means {
   readonly limits: AttemptLimits;
   readonly timers: Timers;
@@ -48,6 +53,8 @@ interface Means {
   readonly gate: Gate;
   /** What opened the breaker, for the log. */
   lastFailure: unknown;
+  /** What the KMS asked for fewer requests with, and until when nobody asks. */
+  pause: { readonly error: KmsError; readonly endsMs: number } | undefined;
 }
 
 export function createAttempts(limits: AttemptLimits, timers: Timers, observe: ObserveKms): Attempts {
@@ -60,6 +67,7 @@ export function createAttempts(limits: AttemptLimits, timers: Timers, observe: O
     observe,
     gate,
     lastFailure: undefined,
+    pause: undefined,
     breaker: createBreaker({
       failuresMax: limits.breakerFailuresMax,
       // Spread, so that many pods do not probe at once.
@@ -110,14 +118,14 @@ async function repeat<Result>(means: Means, call: KmsCall<Result>, signal: Abort
 
 async function attemptOnce<Result>(means: Means, call: KmsCall<Result>, signal: AbortSignal): Promise<Result> {
   const { breaker, gate, timers, observe } = means;
-  refuseWhileOpen(means, call.action);
+  refuseIfUseless(means, call.action);
   const admitted = await gate.enter(signal);
-  if (!admitted) throw circuitOpen(means, call.action);
+  if (!admitted) throw refusalNow(means, call.action) ?? circuitOpen(means, call.action);
   let verdict: Verdict = "unknown";
   try {
-    // While this call waited, its caller may have gone and the breaker opened.
+    // While this call waited, its caller may have gone, the breaker opened or the KMS asked for a pause.
     signal.throwIfAborted();
-    refuseWhileOpen(means, call.action);
+    refuseIfUseless(means, call.action);
     const beganMs = timers.nowMs();
     const ticket = breaker.begin();
     let outcome: KmsCode | "ok" | "aborted" | "failed" = "ok";
@@ -129,12 +137,13 @@ async function attemptOnce<Result>(means: Means, call: KmsCall<Result>, signal: 
       outcome = signal.aborted ? "aborted" : error instanceof KmsError ? error.code : "failed";
       verdict = verdictOn(outcome);
       if (verdict === "failed") means.lastFailure = error;
+      if (outcome === "throttled") pauseAfter(means, error);
       throw error;
     } finally {
       const nowMs = timers.nowMs();
       breaker.end(ticket, verdict, nowMs);
       observe({ kind: "attempt", action: call.action, outcome, durationMs: nowMs - beganMs });
-      if (breaker.refusedForMs(nowMs) !== undefined) gate.turnAway();
+      if (breaker.refusedForMs(nowMs) !== undefined || pausedForMs(means) !== undefined) gate.turnAway();
     }
   } finally {
     gate.leave();
@@ -174,8 +183,32 @@ function withinDeadline<Result>(means: Means, call: KmsCall<Result>, signal: Abo
   });
 }
 
-function refuseWhileOpen(means: Means, action: KmsAction): void {
-  if (means.breaker.refusedForMs(means.timers.nowMs()) !== undefined) throw circuitOpen(means, action);
+function refuseIfUseless(means: Means, action: KmsAction): void {
+  const refusal = refusalNow(means, action);
+  if (refusal !== undefined) throw refusal;
+}
+
+/** Why nobody asks the KMS now. */
+function refusalNow(means: Means, action: KmsAction): KmsError | undefined {
+  if (means.breaker.refusedForMs(means.timers.nowMs()) !== undefined) return circuitOpen(means, action);
+  const leftMs = pausedForMs(means);
+  if (means.pause === undefined || leftMs === undefined) return undefined;
+  return new KmsError("throttled", action, "The KMS is not asked: it asked for fewer requests", {
+    cause: means.pause.error,
+    retryAfterMs: Math.ceil(leftMs),
+  });
+}
+
+function pausedForMs({ pause, timers }: Means): number | undefined {
+  const leftMs = (pause?.endsMs ?? Number.NEGATIVE_INFINITY) - timers.nowMs();
+  return leftMs > TIMER_EARLY_MS ? leftMs : undefined;
+}
+
+/** For all callers: each would only hear the same, and make it worse. Without a time from the KMS each backs off alone. */
+function pauseAfter(means: Means, error: unknown): void {
+  if (!(error instanceof KmsError) || error.retryAfterMs === undefined) return;
+  const endsMs = means.timers.nowMs() + Math.min(error.retryAfterMs, PAUSE_MS_MAX);
+  if (endsMs > (means.pause?.endsMs ?? 0)) means.pause = { error, endsMs };
 }
 
 function circuitOpen({ lastFailure, breaker, timers }: Means, action: KmsAction): KmsError {

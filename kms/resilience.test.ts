@@ -338,6 +338,62 @@ describe("the breaker", () => {
   });
 });
 
+describe("a pause that the KMS asks for", () => {
+  const hurried = { attemptsMax: 1 };
+  const throttledFor = (retryAfterMs: number) => ({ code: "throttled", retryAfterMs });
+
+  test("is kept by all callers, each of whom hears what is left of it", async () => {
+    const { kms, asked } = create([fails("throttled", 20_000), gives(WRAPPED)], hurried);
+    await expect(kms.wrap(plainOf(1), CONTEXT, PATIENT)).rejects.toMatchObject(throttledFor(20_000));
+    await vi.advanceTimersByTimeAsync(5_000);
+    for (let count = 0; count < 40; count += 1) {
+      await expect(kms.wrap(plainOf(1), CONTEXT, PATIENT)).rejects.toMatchObject(throttledFor(15_000));
+    }
+    await expect(kms.rewrap(WRAPPED, CONTEXT, PATIENT)).rejects.toMatchObject({ action: "rewrap" });
+    expect(asked).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(await settle(kms.wrap(plainOf(1), CONTEXT, PATIENT))).toEqual(WRAPPED);
+  });
+
+  test("is waited for by callers whose deadline lies behind it", async () => {
+    const { kms, asked } = create([fails("throttled", 3_000), gives(plainOf(7))]);
+    const calls = [kms.unwrap(wrappedOf(1), CONTEXT, PATIENT)];
+    await vi.advanceTimersByTimeAsync(1_000);
+    calls.push(kms.unwrap(wrappedOf(2), CONTEXT, PATIENT));
+    expect(await settle(Promise.all(calls))).toEqual([plainOf(7), plainOf(7)]);
+    expect(asked.map(({ atMs }) => atMs)).toEqual([0, 3_000, 3_000]);
+  });
+
+  test("is not kept for longer than half a minute", async () => {
+    const { kms } = create([fails("throttled", 3_600_000), gives(WRAPPED)], hurried);
+    expect(await codeOf(kms.wrap(plainOf(1), CONTEXT, PATIENT))).toBe("throttled");
+    await expect(kms.wrap(plainOf(1), CONTEXT, PATIENT)).rejects.toMatchObject(throttledFor(30_000));
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(await settle(kms.wrap(plainOf(1), CONTEXT, PATIENT))).toEqual(WRAPPED);
+  });
+
+  test("is not made shorter by an answer that asks for less", async () => {
+    const script = [delayed(100, fails("throttled", 20_000)), delayed(200, fails("throttled", 1_000))];
+    const { kms } = create(script, hurried);
+    await settle(Promise.all([1, 2].map((byte) => codeOf(kms.unwrap(wrappedOf(byte), CONTEXT, PATIENT)))));
+    await expect(kms.unwrap(WRAPPED, CONTEXT, PATIENT)).rejects.toMatchObject(throttledFor(19_900));
+  });
+
+  test("turns away those who wait for their turn", async () => {
+    const { kms, asked } = create([delayed(100, fails("throttled", 20_000))], { ...hurried, concurrentMax: 1 });
+    const calls = [1, 2, 3].map((byte) => codeOf(kms.unwrap(wrappedOf(byte), CONTEXT, PATIENT)));
+    expect(await settle(Promise.all(calls))).toEqual(["throttled", "throttled", "throttled"]);
+    expect(asked).toHaveLength(1);
+  });
+
+  test("does not begin where the KMS names no time", async () => {
+    const { kms, asked } = create([fails("throttled"), gives(WRAPPED)], hurried);
+    expect(await codeOf(kms.wrap(plainOf(1), CONTEXT, PATIENT))).toBe("throttled");
+    expect(await settle(kms.wrap(plainOf(1), CONTEXT, PATIENT))).toEqual(WRAPPED);
+    expect(asked).toHaveLength(2);
+  });
+});
+
 describe("one call for many who ask", () => {
   test("the same question at the same time is asked once, and each gets bytes of its own", async () => {
     const { kms, asked, events } = create([delayed(100, gives(plainOf(7)))]);
