@@ -120,6 +120,7 @@ export function failureOf(error: unknown, doing: string): Failure {
 }
 
 const RETRY_AFTER_SECONDS = 5;
+const RETRY_AFTER_SECONDS_MAX = 60;
 
 function ofStorage(cause: StorageError, doing: string): Failure {
   const fail = (code: FailureCode, why: string, options: FailureOptions = {}) =>
@@ -169,8 +170,16 @@ function ofKms(cause: KmsError, doing: string): Failure {
     case "tls":
     case "sealed":
     case "circuit-open":
-      return fail("ServiceUnavailable", "the KMS cannot be used now", { retryAfterSeconds: RETRY_AFTER_SECONDS });
+      return fail("ServiceUnavailable", "the KMS cannot be used now", {
+        retryAfterSeconds: retryAfterSecondsOf(cause),
+      });
   }
+}
+
+/** No sooner than it may help. Nor much later: what is in the way may be put right at any time, and some clients wait as long
+ *  as they are told to. */
+function retryAfterSecondsOf({ retryAfterMs = 0 }: KmsError): number {
+  return Math.min(RETRY_AFTER_SECONDS_MAX, Math.max(RETRY_AFTER_SECONDS, Math.ceil(retryAfterMs / 1000)));
 }
 
 function ofEnvelope(cause: EnvelopeError, doing: string): Failure {
