@@ -37,7 +37,8 @@ export interface Attempts {
 
 /** What another attempt may change. "sealed", "tls" and "credentials" wait for a person. */
 const REPEATABLE: ReadonlySet<KmsCode> = new Set<KmsCode>(["throttled", "unreachable"]);
-/** What says that asking is useless for now, whoever asks. "throttled" is an answer, and carries its own pause. */
+/** What says that asking is useless for now, whoever asks. "throttled" is an answer, and carries its own pause;
+ *  "credentials" concerns the login, which is not tried again until it may help (vault/refused-logins.ts). */
 const BREAKING: ReadonlySet<KmsCode> = new Set<KmsCode>(["unreachable", "sealed", "tls"]);
 
 /** A KMS is not left alone for longer, whatever it asks for: it may only have meant to say "later". */

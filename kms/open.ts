@@ -7,6 +7,10 @@ import type { KmsOptions, VaultOptions } from "./options.ts";
 import { RESILIENCE_DEFAULTS, type ResilienceLimits, withResilience } from "./resilience.ts";
 import type { RingHolder } from "./ring.ts";
 import { systemTimers } from "./timers.ts";
+import { createRefusedLogins } from "./vault/refused-logins.ts";
+
+/** One for the process: however often a provider is opened, a server must not be asked to log in more often for that. */
+const refusedLogins = createRefusedLogins(systemTimers);
 
 export interface OpenKmsSettings {
   /** Of one attempt. */
@@ -45,7 +49,7 @@ export async function openVaultAdmin(
   { timeoutMs }: { readonly timeoutMs: number },
 ): Promise<OpenedKeyAdmin> {
   const { createVaultKeyAdmin } = await import("./vault/admin.ts");
-  return createVaultKeyAdmin(options, { timeoutMs, timers: systemTimers });
+  return createVaultKeyAdmin(options, { timeoutMs, timers: systemTimers, refusedLogins });
 }
 
 async function openAdapter(options: KmsOptions, timeoutMs: number): Promise<Kms> {
@@ -56,7 +60,7 @@ async function openAdapter(options: KmsOptions, timeoutMs: number): Promise<Kms>
     }
     case "Vault": {
       const { createVaultKms } = await import("./vault/vault.ts");
-      return createVaultKms(options, { timeoutMs, timers: systemTimers });
+      return createVaultKms(options, { timeoutMs, timers: systemTimers, refusedLogins });
     }
   }
 }

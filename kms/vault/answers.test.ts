@@ -48,8 +48,9 @@ describe("kmsErrorOf()", () => {
     expect(kmsErrorOf(new Refusal(429, [], 7_000), "wrap", KEY)).toMatchObject({ retryAfterMs: 7_000 });
   });
 
-  test("tells a login that failed as credentials", () => {
-    expect(kmsErrorOf(new LoginFailed("No"), "wrap", KEY)).toMatchObject({ code: "credentials", message: "No" });
+  test("tells a login that failed as credentials, and when the next is tried", () => {
+    const error = kmsErrorOf(new LoginFailed("No", { retryAfterMs: 7_000 }), "wrap", KEY);
+    expect(error).toMatchObject({ code: "credentials", message: "No", retryAfterMs: 7_000 });
   });
 
   test.each(["unreachable", "tls"] as const)("keeps the code %s of a missing answer", (code) => {

@@ -36,9 +36,15 @@ export class NoAnswer extends Error {
 /** The login failed. Carries what the server said, which decides whether asking again may help. */
 export class LoginFailed extends Error {
   override readonly name = "LoginFailed";
+  /** When the next login is tried. */
+  readonly retryAfterMs: number | undefined;
+  /** Whether Vault counts it, and locks out who fails too often. */
+  readonly isCounted: boolean;
 
-  constructor(message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+  constructor(message: string, more: { cause?: unknown; retryAfterMs?: number; isCounted?: boolean } = {}) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause });
+    this.retryAfterMs = more.retryAfterMs;
+    this.isCounted = more.isCounted === true;
   }
 }
 
@@ -56,11 +62,11 @@ const PHRASES: readonly (readonly [phrase: string, code: KmsCode, words: (key: s
 /** Failures of one question about the key, or of the login before it. A KmsError and a bug stay as they are. */
 export function kmsErrorOf(error: unknown, action: KmsAction, key: string): unknown {
   if (error instanceof NoAnswer) return new KmsError(error.code, action, error.message, { cause: error });
-  if (error instanceof LoginFailed) return new KmsError("credentials", action, error.message, { cause: error });
-  if (!(error instanceof Refusal)) return error;
+  if (!(error instanceof LoginFailed) && !(error instanceof Refusal)) return error;
+  const more = { cause: error, ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }) };
+  if (error instanceof LoginFailed) return new KmsError("credentials", action, error.message, more);
   const { code, words } = judge(error, action, key);
-  const more = error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs };
-  return new KmsError(code, action, `${words} (status ${error.status})`, { cause: error, ...more });
+  return new KmsError(code, action, `${words} (status ${error.status})`, more);
 }
 
 interface Verdict {

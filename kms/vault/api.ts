@@ -8,6 +8,8 @@ import { NoAnswer, Refusal } from "./answers.ts";
 import { createTransport } from "./transport.ts";
 
 export interface VaultApi {
+  /** What tells servers and namespaces apart. */
+  readonly place: string;
   /** The body of an answer with status 200 or 204. Rejects with Refusal, NoAnswer or the signal's reason. */
   read(path: string, token: Secret, signal: AbortSignal): Promise<VaultAnswer>;
   write(path: string, json: object, how: WriteHow, signal: AbortSignal): Promise<VaultAnswer>;
@@ -60,6 +62,7 @@ export function createVaultApi(options: VaultOptions, timeoutMs: number): VaultA
   Object.assign(vault, { token: "", pathPrefix: "", namespace: options.namespace ?? "" });
 
   return {
+    place: JSON.stringify([options.address, options.namespace ?? ""]),
     async read(path, token, signal) {
       return answerOf(await vault.read(path, { headers: headersFor(token), signal, repeatable: true }));
     },

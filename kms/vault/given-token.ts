@@ -42,10 +42,9 @@ export function createGivenToken(token: Secret, api: VaultApi, timers: Timers): 
         await lookUp(token, api, signal);
       } catch (error) {
         if (!isForbidden(error)) throw error;
-        throw new LoginFailed(
-          "Vault refuses the token: it is not valid, or may not look itself up (status 403)",
-          error,
-        );
+        throw new LoginFailed("Vault refuses the token: it is not valid, or may not look itself up (status 403)", {
+          cause: error,
+        });
       }
       return undefined;
     },

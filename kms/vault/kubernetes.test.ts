@@ -5,8 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { codeOf } from "../contract/subject.ts";
 import type { Kms } from "../kms.ts";
+import { systemTimers, type Timers } from "../timers.ts";
 import { CERTIFICATE } from "./contract/certificate.ts";
-import { failureOf, startWorld, type World, wrap } from "./contract/clients.ts";
+import { createMovableTimers, failureOf, startWorld, type World, wrap } from "./contract/clients.ts";
 import { INSTALL_TIMEOUT_MS, installOpenBao } from "./contract/installed.ts";
 import { makeVaultKey, vaultOptions } from "./contract/keys.ts";
 import { startTokenReviewer, type TokenReviewer } from "./contract/token-review.ts";
@@ -44,7 +45,7 @@ describe("a Kubernetes ServiceAccount", () => {
     disable_local_ca_jwt: true,
   });
 
-  async function openByAccount(role: object = {}): Promise<Kms> {
+  async function openByAccount(role: object = {}, timers: Timers = systemTimers): Promise<Kms> {
     const { bao } = world;
     const key = await makeVaultKey(bao);
     await bao.admin("POST", `auth/cluster/role/${key.name}`, {
@@ -55,7 +56,7 @@ describe("a Kubernetes ServiceAccount", () => {
       ...role,
     });
     const auth = { kubernetes: { role: key.name, mountPath: "cluster", tokenPath } };
-    return world.open(vaultOptions(bao, key.name, { auth }));
+    return world.open(vaultOptions(bao, key.name, { auth }), { timers });
   }
 
   test("logs in with the token that the kubelet wrote", async () => {
@@ -78,6 +79,16 @@ describe("a Kubernetes ServiceAccount", () => {
     while ((await failureOf(wrap(kms))) !== undefined) await sleep(100);
   });
 
+  test("that is refused is tried at once when the kubelet has written another token", async () => {
+    await writeFile(tokenPath, reviewer.issue({ ...account, ttlSeconds: -10 }));
+    const kms = await openByAccount({}, { ...systemTimers, nowMs: () => 0 });
+    const before = reviewer.reviews();
+    for (let count = 0; count < 10; count += 1) expect(await codeOf(wrap(kms))).toBe("credentials");
+    expect(reviewer.reviews() - before).toBeLessThanOrEqual(1);
+    await writeFile(tokenPath, reviewer.issue(account));
+    await expect(wrap(kms)).resolves.toBeDefined();
+  });
+
   const refused: Readonly<Record<string, () => Promise<void>>> = {
     "for another audience": () => writeFile(tokenPath, reviewer.issue({ ...account, audience: "kubernetes" })),
     "of another ServiceAccount": () => writeFile(tokenPath, reviewer.issue({ ...account, name: "other" })),
@@ -96,12 +107,14 @@ describe("a Kubernetes ServiceAccount", () => {
     expect((error as Error).message).not.toContain(folder);
   });
 
-  test("cannot log in while Kubernetes does not answer Vault, which says no more than no, and can afterwards", async () => {
+  test("cannot log in while Kubernetes does not answer Vault, which says no more than no, and can seconds afterwards", async () => {
     await writeFile(tokenPath, reviewer.issue(account));
-    const kms = await openByAccount();
+    const timers = createMovableTimers();
+    const kms = await openByAccount({}, timers);
     await world.bao.admin("POST", "auth/cluster/config", { ...config(), kubernetes_host: "http://127.0.0.1:1" });
     expect(await codeOf(wrap(kms))).toBe("credentials");
     await world.bao.admin("POST", "auth/cluster/config", config());
+    timers.forward(5_000);
     await expect(wrap(kms)).resolves.toBeDefined();
   });
 });

@@ -1,10 +1,12 @@
 // The ways to get a token from Vault, to prolong it and to give it back. When to do which is session.ts's.
 
+import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { Secret } from "../secret.ts";
 import type { VaultAuth } from "../vault-options.ts";
 import { LoginFailed, NoAnswer, Refusal } from "./answers.ts";
 import type { VaultAnswer, VaultApi } from "./api.ts";
+import type { RefusedLogins } from "./refused-logins.ts";
 
 /** A token, and for how long. */
 export interface Lease {
@@ -17,17 +19,36 @@ export interface Lease {
 /** What yields a new token whenever it is asked. */
 export type LoginAuth = Exclude<VaultAuth, { method: "token" }>;
 
+/** How to log in, where, and what was refused there. */
+export interface LoginPlace {
+  readonly auth: LoginAuth;
+  readonly api: VaultApi;
+  readonly refusedLogins: RefusedLogins;
+}
+
 /** Rejects with LoginFailed where another try would end the same. */
-export async function logIn(auth: LoginAuth, api: VaultApi, signal: AbortSignal): Promise<Lease> {
+export async function logIn({ auth, api, refusedLogins }: LoginPlace, signal: AbortSignal): Promise<Lease> {
   const { words, credentials } = await credentialsOf(auth, signal);
   const path = `auth/${auth.mountPath}/login`;
-  try {
-    return leaseOf(await api.write(path, credentials, { repeatable: true }, signal));
-  } catch (error) {
+  const id = digestOf([api.place, path, credentials]);
+  const login = async () => leaseOf(await api.write(path, credentials, { repeatable: true }, signal));
+  return await refusedLogins.attempt(id, () => login().catch(failedBy(auth, words)), signal);
+}
+
+function failedBy(auth: LoginAuth, words: string): (error: unknown) => never {
+  return (error) => {
     const isFinal = error instanceof Refusal && error.status >= 400 && error.status < 500 && error.status !== 429;
     if (!isFinal) throw error;
-    throw new LoginFailed(`Vault refuses the login by ${words} (status ${error.status})`, error);
-  }
+    // Of the methods here only AppRole locks out; to a role that is locked out it says 403, and counts no further.
+    const isCounted = auth.method === "appRole" && error.status === 400;
+    const message = `Vault refuses the login by ${words} (status ${error.status})`;
+    throw new LoginFailed(message, { cause: error, isCounted });
+  };
+}
+
+/** Tells credentials apart without keeping them. */
+function digestOf(parts: readonly unknown[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("base64");
 }
 
 /** The same token, for longer. What it is given may be less than what it had: nothing is renewed beyond its greatest age. */
@@ -77,7 +98,7 @@ async function readServiceAccountToken(path: string, signal: AbortSignal): Promi
     text = (await readFile(path, { encoding: "utf8", signal })).trim();
   } catch (error) {
     signal.throwIfAborted();
-    throw new LoginFailed("The ServiceAccount token for the login at Vault cannot be read", error);
+    throw new LoginFailed("The ServiceAccount token for the login at Vault cannot be read", { cause: error });
   }
   if (text === "") throw new LoginFailed("The file of the ServiceAccount token for the login at Vault is empty");
   return text;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CONTEXT, codeOf, PATIENT } from "../contract/subject.ts";
 import type { Kms, KmsError, Wrapped } from "../kms.ts";
 import type { KmsEvent } from "../observe.ts";
-import { openKms } from "../open.ts";
+import { openKms, openVaultAdmin } from "../open.ts";
 import { RESILIENCE_DEFAULTS } from "../resilience.ts";
 import { Secret } from "../secret.ts";
 import { failureOf, startWorld, type World, wrap } from "./contract/clients.ts";
@@ -138,6 +138,29 @@ describe("a server that goes", () => {
     }
     await world.close();
   });
+});
+
+test("a role is not locked out by those who open its provider anew for each look", async () => {
+  const world = await startWorld();
+  const key = await makeVaultKey(world.bao);
+  await world.bao.admin("POST", "sys/auth/approle", { type: "approle" });
+  await world.bao.admin("POST", "auth/approle/role/r", { role_id: "r", token_policies: [key.dataPlane, key.operator] });
+  const made = await world.bao.admin("POST", "auth/approle/role/r/secret-id");
+  const options = await key.options(key.dataPlane);
+  const look = async (secretId: string): Promise<unknown> => {
+    const auth = { method: "appRole", roleId: "r", secretId: new Secret(secretId), mountPath: "approle" } as const;
+    const settings = { timeoutMs: TIMEOUT_MS, negativeTtlMs: 0, observe: () => {} };
+    const admin = await openVaultAdmin({ ...options, auth }, settings);
+    const kms = await openKms({ ...options, auth }, settings, PATIENT);
+    const errors = await Promise.all([failureOf(admin.describe(PATIENT)), failureOf(wrap(kms))]);
+    await Promise.all([admin.close(), kms.close()]);
+    return errors;
+  };
+  const wrong = await Promise.all(Array.from({ length: 10 }, () => look("wrong")));
+  const isRefused = { code: "credentials", message: "Vault refuses the login by AppRole (status 400)" };
+  for (const errors of wrong) expect(errors).toMatchObject([isRefused, isRefused]);
+  expect(await look(made.data["secret_id"] as string)).toEqual([undefined, undefined]);
+  await world.close();
 });
 
 describe("behind the resilience that openKms() puts around it", () => {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { codeOf } from "../contract/subject.ts";
-import type { Kms } from "../kms.ts";
+import type { Kms, KmsError } from "../kms.ts";
 import type { Timers } from "../timers.ts";
 import {
   createMovableTimers,
@@ -30,6 +30,7 @@ interface ByRole {
   reopen(change: object): Kms;
   setRole(json: object): Promise<void>;
   readonly policy: string;
+  readonly roleId: string;
 }
 
 const opened: Kms[] = [];
@@ -41,7 +42,7 @@ async function openByRole(role: object = {}, secret: object = {}, timers?: Timer
   const path = `auth/approle/role/${key.name}`;
   const setRole = async (json: object) => void (await bao.admin("POST", path, json));
   await setRole({ token_policies: [key.dataPlane], ...role });
-  const roleId = (await bao.admin("GET", `${path}/role-id`)).data["role_id"];
+  const roleId = (await bao.admin("GET", `${path}/role-id`)).data["role_id"] as string;
   const secretId = (await bao.admin("POST", `${path}/secret-id`, secret)).data["secret_id"];
   const reopen = (change: object) => {
     const auth = { appRole: { roleId, secretId, mountPath: "approle", ...change } };
@@ -49,7 +50,7 @@ async function openByRole(role: object = {}, secret: object = {}, timers?: Timer
     opened.push(kms);
     return kms;
   };
-  return { kms: reopen({}), reopen, setRole, policy: key.dataPlane };
+  return { kms: reopen({}), reopen, setRole, policy: key.dataPlane, roleId };
 }
 
 /** A server that comes too late with what it does to its own tokens answers 500: nobody's credentials are refused by that. */
@@ -161,6 +162,32 @@ describe("an AppRole", () => {
       expect((error as Error).message).toMatch(/^Vault refuses the login by AppRole \(status 40[034]\)$/);
     },
   );
+
+  test("with a wrong secret id logs in so seldom that its role is not locked out, and another id is tried at once", async () => {
+    const { kms, reopen } = await openByRole();
+    const wrong = reopen({ secretId: "wrong" });
+    for (let count = 0; count < 30; count += 1) {
+      const error = (await failureOf(wrap(wrong))) as KmsError;
+      expect(error).toMatchObject({ code: "credentials", message: "Vault refuses the login by AppRole (status 400)" });
+      expect(error.retryAfterMs).toBeGreaterThan(0);
+    }
+    await expect(wrap(kms)).resolves.toBeDefined();
+  });
+
+  test("of a role that was locked out goes on within a minute after it was unlocked", async () => {
+    const timers = createMovableTimers();
+    const { kms, roleId } = await openByRole({}, {}, timers);
+    const wrong = { role_id: roleId, secret_id: "wrong" };
+    for (let count = 0; count < 5; count += 1) await world.bao.request("POST", "auth/approle/login", wrong, {});
+    for (let count = 0; count < 10; count += 1) {
+      expect(await failureOf(wrap(kms))).toMatchObject({ message: "Vault refuses the login by AppRole (status 403)" });
+      timers.forward(60_000);
+    }
+    const { data } = await world.bao.admin("GET", "sys/auth");
+    const { accessor } = data["approle/"] as { accessor: string };
+    await world.bao.admin("POST", `sys/locked-users/${accessor}/unlock/${roleId}`);
+    await expect(wrap(kms)).resolves.toBeDefined();
+  });
 
   test("gives its token back when the Kms is closed", async () => {
     let left: readonly string[] = [];

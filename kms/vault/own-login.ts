@@ -7,7 +7,7 @@ import type { Timers } from "../timers.ts";
 import { Refusal } from "./answers.ts";
 import type { VaultApi } from "./api.ts";
 import { createKeeper, type Held } from "./keeper.ts";
-import { type LoginAuth, logIn, lookUp, renew, revoke } from "./login.ts";
+import { type LoginPlace, logIn, lookUp, renew, revoke } from "./login.ts";
 import type { Session } from "./session.ts";
 
 /** What is refused so soon after a login is hardly refused because of it. Roles get other policies, so after that a new
@@ -15,7 +15,8 @@ import type { Session } from "./session.ts";
 const FRESH_MS = 60_000;
 const REVOKE_TIMEOUT_MS = 1_000;
 
-export function createOwnLogin(auth: LoginAuth, api: VaultApi, timers: Timers): Session {
+export function createOwnLogin(place: LoginPlace, timers: Timers): Session {
+  const { api } = place;
   let login: Flight<Held> | undefined;
 
   const keeper = createKeeper({
@@ -31,7 +32,7 @@ export function createOwnLogin(auth: LoginAuth, api: VaultApi, timers: Timers): 
 
   function logInOnce(signal: AbortSignal): Promise<Held> {
     login ??= createFlight({
-      work: async (workSignal) => keeper.hold(await logIn(auth, api, workSignal)),
+      work: async (workSignal) => keeper.hold(await logIn(place, workSignal)),
       copy: (made) => made,
       dispose() {},
       ended() {

@@ -8,6 +8,7 @@ import { kmsErrorOf, NoAnswer, Refusal } from "./answers.ts";
 import { createVaultApi, type VaultAnswer } from "./api.ts";
 import { createGivenToken } from "./given-token.ts";
 import { createOwnLogin } from "./own-login.ts";
+import type { RefusedLogins } from "./refused-logins.ts";
 import type { Session } from "./session.ts";
 
 /** What an adapter is made with, beside its options. */
@@ -15,6 +16,8 @@ export interface VaultMeans {
   /** Of each question to the server. */
   readonly timeoutMs: number;
   readonly timers: Timers;
+  /** Of all adapters in the process. */
+  readonly refusedLogins: RefusedLogins;
 }
 
 export interface TransitKey {
@@ -37,13 +40,15 @@ export type Fields = VaultAnswer["data"];
  *  named; under one that is there it pays no heed. */
 const NO_TYPE = "must-exist";
 
-export function createTransitKey(options: VaultOptions, { timeoutMs, timers }: VaultMeans): TransitKey {
+export function createTransitKey(options: VaultOptions, { timeoutMs, timers, refusedLogins }: VaultMeans): TransitKey {
   const { mount, keyName } = options;
   const id = vaultKeyId(options);
   const api = createVaultApi(options, timeoutMs);
   const { auth } = options;
   const session =
-    auth.method === "token" ? createGivenToken(auth.token, api, timers) : createOwnLogin(auth, api, timers);
+    auth.method === "token"
+      ? createGivenToken(auth.token, api, timers)
+      : createOwnLogin({ auth, api, refusedLogins }, timers);
 
   async function asked(action: KmsAction, question: Question, signal: AbortSignal): Promise<Fields> {
     signal.throwIfAborted();

@@ -10,7 +10,10 @@ import { Secret } from "../secret.ts";
 import { systemTimers } from "../timers.ts";
 import type { VaultOptions } from "../vault-options.ts";
 import { createVaultKeyAdmin } from "./admin.ts";
+import { createRefusedLogins } from "./refused-logins.ts";
 import { createVaultKms } from "./vault.ts";
+
+const MEANS = { timeoutMs: 30_000, timers: systemTimers, refusedLogins: createRefusedLogins(systemTimers) };
 
 const TOKEN = "the-token";
 const CIPHERTEXT = `vault:v1:${Buffer.alloc(60).toString("base64")}`;
@@ -72,7 +75,7 @@ function optionsFor(address: string): VaultOptions {
 }
 
 function open(address: string, more: Partial<VaultOptions> = {}): Kms {
-  const kms = createVaultKms({ ...optionsFor(address), ...more }, { timeoutMs: 30_000, timers: systemTimers });
+  const kms = createVaultKms({ ...optionsFor(address), ...more }, MEANS);
   closing.push(() => kms.close());
   return kms;
 }
@@ -230,7 +233,7 @@ describe("a question", () => {
           data: { derived: true, latest_version: 1, min_decryption_version: 1, min_encryption_version: 0 },
         });
     });
-    const admin = createVaultKeyAdmin(optionsFor(seen.address), { timeoutMs: 30_000, timers: systemTimers });
+    const admin = createVaultKeyAdmin(optionsFor(seen.address), MEANS);
     closing.push(() => admin.close());
     await expect(admin.rotate("1", PATIENT)).rejects.toMatchObject({ code: "unreachable", action: "rotate" });
     expect(seen.requests.map(({ url }) => url)).toEqual(["/v1/transit/keys/photos", "/v1/transit/keys/photos/rotate"]);

@@ -5,6 +5,7 @@ import { CONTEXT, PATIENT } from "../../contract/subject.ts";
 import type { Kms, Wrapped } from "../../kms.ts";
 import type { VaultOptions } from "../../options.ts";
 import { systemTimers, type Timers } from "../../timers.ts";
+import { createRefusedLogins } from "../refused-logins.ts";
 import { createVaultKms } from "../vault.ts";
 import { TIMEOUT_MS } from "./keys.ts";
 import { type OpenBao, type OpenBaoSettings, startOpenBao } from "./openbao.ts";
@@ -22,7 +23,7 @@ export async function startWorld(settings: OpenBaoSettings = {}): Promise<World>
   return {
     bao,
     open(options, { timers = systemTimers, timeoutMs = TIMEOUT_MS } = {}) {
-      const kms = createVaultKms(options, { timeoutMs, timers });
+      const kms = createVaultKms(options, { timeoutMs, timers, refusedLogins: createRefusedLogins(timers) });
       opened.push(kms);
       return kms;
     },

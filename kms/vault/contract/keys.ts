@@ -8,11 +8,16 @@ import { parseKmsOptions, type VaultOptions } from "../../options.ts";
 import { Secret } from "../../secret.ts";
 import { systemTimers } from "../../timers.ts";
 import { createVaultKeyAdmin } from "../admin.ts";
+import { createRefusedLogins } from "../refused-logins.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
 
 /** Of an answer that comes: longer than a busy machine stands still. */
 export const TIMEOUT_MS = 20_000;
-export const MEANS = { timeoutMs: TIMEOUT_MS, timers: systemTimers };
+export const MEANS = {
+  timeoutMs: TIMEOUT_MS,
+  timers: systemTimers,
+  refusedLogins: createRefusedLogins(systemTimers),
+};
 
 const EXAMPLES = join(import.meta.dirname, "..", "..", "..", "examples", "vault");
 
