@@ -43,6 +43,124 @@ function optionsOf(port: number) {
   return parsed.options;
 }
 
+/** A Vault of one key, which says how many versions that has, and answers to no wrap before it is let. */
+interface Vault {
+  newest: number;
+  /** Requests to wrap that wait. */
+  readonly held: Socket[];
+  letGo(): void;
+}
+
+function answerAsVault(): Vault {
+  const held: Socket[] = [];
+  const vault: Vault = {
+    newest: 1,
+    held,
+    letGo() {
+      for (const socket of held.splice(0)) answer(socket, 400, { errors: [] });
+    },
+  };
+  server.on("connection", (socket) => {
+    socket.on("data", (bytes) => {
+      const path = bytes.toString("latin1").split(" ")[1] ?? "";
+      if (path.endsWith("/lookup-self")) answer(socket, 200, { data: { ttl: 0, renewable: false } });
+      else if (path.includes("/encrypt/")) held.push(socket);
+      else if (path.includes("/keys/")) answer(socket, 200, { data: keyOf(vault) });
+    });
+  });
+  return vault;
+}
+
+function keyOf({ newest }: Vault) {
+  return {
+    derived: true,
+    latest_version: newest,
+    min_decryption_version: 1,
+    min_encryption_version: 0,
+    supports_encryption: true,
+  };
+}
+
+function answer(socket: Socket, status: number, body: object): void {
+  const text = JSON.stringify(body);
+  const head = ["content-type: application/json", `content-length: ${Buffer.byteLength(text)}`, "connection: close"];
+  socket.end([`HTTP/1.1 ${status} Answer`, ...head, "", text].join("\r\n"));
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let tries = 0; !isSo(); tries += 1) {
+    if (tries > 1000) throw new Error("It never came");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+describe("Looks at a key that is rotated", () => {
+  const hourly = {
+    spec: { healthCheck: { ...PATIENT, interval: "1h", failureThreshold: 1 } },
+  } as unknown as KmsProvider;
+  let vault: Vault;
+  let looks: Looks;
+  const look = (isWished = false) =>
+    looks.look("a/b", hourly, optionsOf((server.address() as AddressInfo).port), isWished);
+
+  beforeEach(async () => {
+    vault = answerAsVault();
+    looks = new Looks(systemClock, () => undefined, noCounts, stopping.signal);
+    const first = look();
+    await until(() => vault.held.length > 0);
+    vault.letGo();
+    await first;
+  });
+
+  test("are due once it is to be rotated, and only one that began then says from which version", async () => {
+    expect(await look()).toMatchObject({ version: "1", isReadAnew: false });
+    vault.newest = 2;
+    expect(await look(true)).toMatchObject({ version: "1", isReadAnew: false });
+    await until(() => vault.held.length > 0);
+    vault.letGo();
+    await looks.ended();
+    expect(await look(true)).toMatchObject({ version: "2", isReadAnew: true });
+    expect(looks.dueInMs("a/b")).toBeGreaterThan(50 * 60_000);
+  });
+
+  test("that began before the wish was found are followed by another", async () => {
+    looks.hurry("a/b");
+    await look();
+    await until(() => vault.held.length > 0);
+    vault.newest = 2;
+    await look(true);
+    vault.letGo();
+    await looks.ended();
+    expect(await look(true)).toMatchObject({ version: "1", isReadAnew: false });
+    await until(() => vault.held.length > 0);
+    vault.letGo();
+    await looks.ended();
+    expect(await look(true)).toMatchObject({ version: "2", isReadAnew: true });
+  });
+
+  test("that began before the rotation ended take nothing of it back", async () => {
+    looks.hurry("a/b");
+    await look();
+    await until(() => vault.held.length > 0);
+    looks.noteVersion("a/b", "2");
+    expect(await look()).toMatchObject({ version: "2" });
+    vault.letGo();
+    await looks.ended();
+    expect(await look()).toMatchObject({ version: "2" });
+  });
+
+  test("that begin afterwards say what there is", async () => {
+    looks.noteVersion("a/b", "2");
+    vault.newest = 3;
+    looks.hurry("a/b");
+    expect(await look()).toMatchObject({ version: "2" });
+    await until(() => vault.held.length > 0);
+    vault.letGo();
+    await looks.ended();
+    expect(await look()).toMatchObject({ version: "3" });
+  });
+});
+
 describe("Looks", () => {
   test("are not due while one is under way, or a pass would follow the other without a pause", async () => {
     const told: string[] = [];

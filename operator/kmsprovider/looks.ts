@@ -10,7 +10,7 @@ import { probeKms } from "../../kms/probe.ts";
 import { type Clock, sleep } from "../clock.ts";
 import { nameOfItem } from "../controller.ts";
 import type { LookMetrics } from "../metrics.ts";
-import type { Probe } from "./plan.ts";
+import { type Probe, Turns } from "./plan.ts";
 
 /** What came of the last look. */
 export interface Look {
@@ -19,11 +19,15 @@ export interface Look {
   readonly failures: number;
   /** Newest version, of a key that is not at hand; undefined: it could not be asked for. */
   readonly version: string | undefined;
+  /** The version was asked for after the wish to rotate the key was found. */
+  readonly isReadAnew: boolean;
 }
 
-interface Seen extends Look {
+interface Seen extends Omit<Look, "isReadAnew"> {
   /** The options that were tried, as text. */
   readonly of: string;
+  /** When it began. */
+  readonly turn: number;
   readonly againAtMs: number;
 }
 
@@ -43,6 +47,7 @@ export class Looks {
   readonly #broken = new Map<string, unknown>();
   /** Those to be looked at once more when the look under way has ended: it may have begun before what somebody mended. */
   readonly #hurried = new Set<string>();
+  readonly #turns = new Turns();
 
   /** `done` is told when a look has brought something; every look ends with the signal. */
   constructor(clock: Clock, done: (item: string) => void, counts: LookMetrics, signal: AbortSignal) {
@@ -52,14 +57,17 @@ export class Looks {
     this.#signal = signal;
   }
 
-  /** What is known of these options; undefined: nothing yet. A look that is due begins. */
-  async look(item: string, provider: KmsProvider, options: KmsOptions): Promise<Look | undefined> {
+  /** What is known of these options; undefined: nothing yet. A look that is due begins. `isWished`: the key is to be
+   *  rotated, for which none will do that began before. */
+  async look(item: string, provider: KmsProvider, options: KmsOptions, isWished = false): Promise<Look | undefined> {
+    const afterTurn = this.#turns.lookAfter(item, isWished);
     const of = JSON.stringify(printKmsOptions(options));
     const known = this.#seen.get(item);
     const isNew = known?.of !== of;
     // An interval that has become shorter holds at once.
     const leftMs = isNew ? 0 : known.againAtMs - this.#clock.monotonicMs();
-    const isDue = leftMs <= 0 || leftMs > durationMs(provider.spec.healthCheck.interval);
+    const isOverInterval = leftMs <= 0 || leftMs > durationMs(provider.spec.healthCheck.interval);
+    const isDue = isOverInterval || (known !== undefined && known.turn < afterTurn);
     if (isDue && !this.#underWay.has(item)) {
       const look = this.#begin(item, provider, options, of);
       this.#underWay.set(item, look);
@@ -71,7 +79,10 @@ export class Looks {
       throw error;
     }
     const last = this.#seen.get(item);
-    return last?.of === of ? last : undefined;
+    if (last?.of !== of) return undefined;
+    const { turn, probe, failures } = last;
+    const version = this.#turns.versionOf(item, last);
+    return { probe, failures, version, isReadAnew: isWished && turn > afterTurn && last.version !== undefined };
   }
 
   /** How long until the next look is due; undefined while one is under way, whose end `done` is told of. */
@@ -88,16 +99,16 @@ export class Looks {
     if (seen !== undefined) this.#seen.set(item, { ...seen, againAtMs: 0 });
   }
 
-  /** A version that a rotation made, before the next look sees it. */
+  /** A version that a rotation has just made. It stands until a look that begins from now on. */
   noteVersion(item: string, version: string): void {
-    const seen = this.#seen.get(item);
-    if (seen !== undefined) this.#seen.set(item, { ...seen, version });
+    this.#turns.noteRotation(item, version);
   }
 
   forget(item: string): void {
     this.#seen.delete(item);
     this.#broken.delete(item);
     this.#hurried.delete(item);
+    this.#turns.forget(item);
     this.#counts.gone(nameOfItem(item));
   }
 
@@ -107,6 +118,7 @@ export class Looks {
 
   /** Never rejects: what no KMS said is kept for the next pass to fail with. */
   async #begin(item: string, provider: KmsProvider, options: KmsOptions, of: string): Promise<void> {
+    const turn = this.#turns.next();
     try {
       const { interval, timeout, failureThreshold } = provider.spec.healthCheck;
       const timeoutMs = durationMs(timeout);
@@ -121,7 +133,7 @@ export class Looks {
       const jitteredMs = durationMs(interval) * (0.9 + this.#clock.random() / 10);
       const restMs = isFailing ? Math.max(0, Math.min(RETRY_MS, timeoutMs) - tookMs) : jitteredMs;
       const waitMs = this.#hurried.delete(item) ? 0 : restMs;
-      this.#seen.set(item, { of, version, probe, failures, againAtMs: this.#clock.monotonicMs() + waitMs });
+      this.#seen.set(item, { of, turn, version, probe, failures, againAtMs: this.#clock.monotonicMs() + waitMs });
     } catch (error) {
       if (!this.#signal.aborted) this.#broken.set(item, error);
     } finally {

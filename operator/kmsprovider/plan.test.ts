@@ -3,7 +3,7 @@ import type { KmsProvider, KmsProviderStatus } from "../../crds/kmsprovider.ts";
 import { API_VERSION } from "../../crds/names.ts";
 import { statusProblems, validate } from "../../crds/validate.ts";
 import { conditionOf, sameStatus } from "../conditions.ts";
-import { type KeyFound, type ObservedProvider, planProvider } from "./plan.ts";
+import { isRotationWished, type KeyFound, type ObservedProvider, planProvider } from "./plan.ts";
 
 const NOW = new Date("2026-03-10T12:00:00Z");
 const RING = "0123456789abcdef0123456789abcdef";
@@ -36,6 +36,7 @@ function observed(of: KmsProvider, changes: Partial<ObservedProvider> = {}): Obs
   return {
     provider: of,
     key: found("1"),
+    isReadAnew: true,
     probe: { outcome: "same" },
     failures: 0,
     ringPlace: "secrets/local-key-ring/ring.json",
@@ -331,6 +332,32 @@ describe("rotation", () => {
     expect(reasons(planned)).toMatchObject({ RotationCurrent: "False RotationInProgress", Ready: "True Ready" });
   });
 
+  test("writes no intent before the newest version was read anew: somebody else may have made one", () => {
+    const planned = plan(provider(raised, { key: key("1") }), { isReadAnew: false });
+    expect(planned.actions).toEqual([]);
+    expect(planned.status.key).toEqual(key("1"));
+    expect(planned.status.rotation).toBeUndefined();
+    expect(planned.againAfterMs).toBeGreaterThan(0);
+    expect(reasons(planned)).toMatchObject({
+      RotationCurrent: "False RotationInProgress",
+      Reconciling: "True ChangeInProgress",
+      Ready: "True Ready",
+    });
+    const read = plan(provider(raised, planned.status), { key: found("2") });
+    expect(read.status.rotation).toMatchObject({ cause: "Generation", fromVersion: "2" });
+  });
+
+  test("says what stands in the way of reading the newest version, and keeps the wish", () => {
+    const probe = { outcome: "failed", code: "unreachable", message: "No answer" } as const;
+    const planned = plan(provider(raised, { key: key("1") }), { isReadAnew: false, probe, failures: 1 });
+    expect(conditionOf(planned.status.conditions, "RotationCurrent")).toMatchObject({
+      reason: "RotationFailed",
+      message: "No answer. It is tried again",
+    });
+    expect(planned.status).toMatchObject({ key: key("1") });
+    expect(planned.status.rotation).toBeUndefined();
+  });
+
   test("asks for a version newer than the intent's, as often as it takes", () => {
     const { status } = plan(provider(raised, { key: key("1") }));
     const planned = plan(provider(raised, status));
@@ -409,6 +436,26 @@ describe("rotation", () => {
       reason: "KeyRotated",
       message: "version 2 is in use now: back up secrets/local-key-ring/ring.json again",
     });
+  });
+});
+
+describe("isRotationWished()", () => {
+  const raised = { keyRotation: { keyGeneration: 1 } };
+  const due = key("1", { nextRotationTime: "2026-03-01T02:00:00Z" });
+  const rotation = { cause: "Generation", fromVersion: "1", startTime: "2026-03-10T12:00:00Z" } as const;
+  const cases: Record<string, [of: KmsProvider, isWished: boolean]> = {
+    "is so for a rise": [provider(raised, { key: key("1") }), true],
+    "is so for a date that has come": [provider({ keyRotation: { schedule: "0 3 1 * *" } }, { key: due }), true],
+    "is not so for a rise that was dealt with": [provider(raised, { key: key("1", { generation: 1 }) }), false],
+    "is not so for a counter that is adopted": [provider(raised), false],
+    "is not so for a date of a schedule that cannot be": [
+      provider({ keyRotation: { schedule: "61 * * * *" } }, { key: due }),
+      false,
+    ],
+    "is not so where the intent stands already": [provider(raised, { key: key("1"), rotation }), false],
+  };
+  test.each(Object.entries(cases))("%s", (_sentence, [of, isWished]) => {
+    expect(isRotationWished(of, NOW)).toBe(isWished);
   });
 });
 

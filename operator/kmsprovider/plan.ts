@@ -14,8 +14,10 @@ import {
   yes,
 } from "../conditions.ts";
 import type { Notice, Plan } from "../kind.ts";
-import { planRotation, type RotationPlan } from "./rotation.ts";
+import { planRotation, type RotationPlan, wishOf } from "./rotation.ts";
 import { nextDate } from "./schedule.ts";
+
+export { Turns } from "./rotation.ts";
 
 /** What stands where the key should be. */
 export type KeyFound =
@@ -55,6 +57,8 @@ export interface ObservedProvider {
   readonly provider: KmsProvider;
   readonly key: KeyFound;
   readonly probe: Probe;
+  /** The version of the key was read after the wish to rotate it was found. */
+  readonly isReadAnew: boolean;
   /** Of probes, in a row. */
   readonly failures: number;
   /** Where the key ring that Coffer makes is, in words: what to back up, and what to restore. */
@@ -256,6 +260,7 @@ function addressAdvice(endpoint: string | undefined): string {
 
 function rotationOf(observed: ObservedProvider, found: KeyKnown, now: Date): RotationPlan {
   const { spec, status } = observed.provider;
+  const { probe } = observed;
   const ref = spec.local?.keySecretRef;
   const { keyGeneration, schedule, timeZone } = spec.keyRotation;
   return planRotation(
@@ -266,6 +271,8 @@ function rotationOf(observed: ObservedProvider, found: KeyKnown, now: Date): Rot
       key: status.key,
       intent: status.rotation,
       found,
+      isReadAnew: observed.isReadAnew,
+      readFailure: probe?.outcome === "failed" ? probe.message : undefined,
       notOurs:
         ref === undefined
           ? undefined
@@ -276,7 +283,16 @@ function rotationOf(observed: ObservedProvider, found: KeyKnown, now: Date): Rot
   );
 }
 
-function scheduleProblem({ provider }: ObservedProvider, now: Date): Verdict | undefined {
+/** Whether the key is to be rotated, so that its newest version must be read anew: the intent names that. */
+export function isRotationWished(provider: KmsProvider, now: Date): boolean {
+  const { spec, status } = provider;
+  if (status.rotation !== undefined) return false;
+  const { keyGeneration, schedule } = spec.keyRotation;
+  const isScheduled = scheduleProblem({ provider }, now) === undefined;
+  return wishOf({ keyGeneration, key: status.key, schedule: isScheduled ? schedule : undefined }, now) !== undefined;
+}
+
+function scheduleProblem({ provider }: Pick<ObservedProvider, "provider">, now: Date): Verdict | undefined {
   const { schedule, timeZone } = provider.spec.keyRotation;
   if (schedule === undefined) return undefined;
   const next = nextDate(schedule, timeZone, now);
@@ -306,7 +322,7 @@ function judge(
 function reconcilingWords(observed: ObservedProvider, found: Standing, rotation: RotationPlan | undefined) {
   if (found.make === "makeRing") return "A key ring is being made";
   if (found.make === "makeLogin") return "A ServiceAccount for the login is being made";
-  if (rotation?.intent !== undefined) return `The key is being rotated from version ${rotation.intent.fromVersion}`;
+  if (rotation?.doing !== undefined) return rotation.doing;
   const isToBeTried = observed.key.kind === "pending" || found.usable !== undefined;
   return isToBeTried && observed.probe === undefined ? "The key is being tried" : undefined;
 }

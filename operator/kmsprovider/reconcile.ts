@@ -24,7 +24,14 @@ import type { Materials } from "../materials.ts";
 import type { LookMetrics } from "../metrics.ts";
 import { Looks } from "./looks.ts";
 import { isOurLogin, loginAccount } from "./manifests.ts";
-import { isSameKey, type KeyFound, type ObservedProvider, type ProviderAction, planProvider } from "./plan.ts";
+import {
+  isRotationWished,
+  isSameKey,
+  type KeyFound,
+  type ObservedProvider,
+  type ProviderAction,
+  planProvider,
+} from "./plan.ts";
 import { createRingSecret, findRing, ringPlace } from "./ringsecret.ts";
 import { findVaultOptions, referencesOf, type VaultNeeds } from "./vaultoptions.ts";
 
@@ -170,17 +177,21 @@ async function observe(
   // In a namespace that goes, the right to read may have gone already: the end of it all must not depend on it.
   if (provider.metadata.deletionTimestamp !== undefined && users.words.length === 0) return leaving(provider, []);
   const item = itemOf(provider.metadata);
-  const { key, options, podOptions } = await findKey(needs, provider, signal);
+  const isWished = isRotationWished(provider, needs.clock.now());
+  const { key, options, podOptions } = await findKey(needs, provider, isWished, signal);
   if (await isTakenApart(needs, provider, key, signal)) return leaving(provider, users.words);
   if (isAskedFor(provider)) needs.looks.hurry(item);
-  const look = options === undefined ? undefined : await needs.looks.look(item, provider, options);
-  const seen = options?.type === "Vault" ? vaultKey(provider, options, look?.version, look?.probe) : key;
+  const isInVault = options?.type === "Vault";
+  const look =
+    options === undefined ? undefined : await needs.looks.look(item, provider, options, isWished && isInVault);
+  const seen = isInVault ? vaultKey(provider, options, look?.version, look?.probe) : key;
   needs.materials.set(item, materialOf(provider, podOptions, look?.probe));
   return {
     planned: {
       provider,
       key: seen,
       probe: look?.probe,
+      isReadAnew: isInVault ? look?.isReadAnew === true : isWished,
       failures: look?.failures ?? 0,
       ringPlace: ringPlace(provider),
       endpoint: provider.spec.vault?.address,
@@ -218,6 +229,7 @@ function leaving(provider: KmsProvider, users: readonly string[]): Observed {
     provider,
     key: { kind: "pending" },
     probe: undefined,
+    isReadAnew: false,
     failures: 0,
     ringPlace: ringPlace(provider),
     endpoint: undefined,
@@ -251,7 +263,12 @@ function plan(
   };
 }
 
-async function findKey(needs: ProviderNeeds, provider: KmsProvider, signal: AbortSignal): Promise<KeyAtHand> {
+async function findKey(
+  needs: ProviderNeeds,
+  provider: KmsProvider,
+  isWished: boolean,
+  signal: AbortSignal,
+): Promise<KeyAtHand> {
   if (provider.spec.type === "Vault") {
     const found = await findVaultOptions(provider, needs, signal);
     if ("key" in found) return { key: found.key, options: undefined, podOptions: undefined };
@@ -259,7 +276,10 @@ async function findKey(needs: ProviderNeeds, provider: KmsProvider, signal: Abor
   }
   const { namespace = "", name } = provider.metadata;
   const ref = provider.spec.local?.keySecretRef;
-  const secret = await needs.secrets.read({ namespace, name: ref?.name ?? keyRingName(name) }, signal);
+  const secretName = { namespace, name: ref?.name ?? keyRingName(name) };
+  // What is remembered may be older than the last rotation: of another leader, say.
+  if (isWished && ref === undefined) needs.secrets.forget(secretName);
+  const secret = await needs.secrets.read(secretName, signal);
   const { key, ring } = findRing(provider, secret);
   const isUsable = ring !== undefined && key.kind === "found" && isSameKey(provider, key);
   const options: KmsOptions | undefined = isUsable ? { type: "Local", ring } : undefined;

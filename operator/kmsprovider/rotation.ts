@@ -19,6 +19,11 @@ export interface RotationInputs {
   readonly intent: Intent | undefined;
   /** What the KMS has. */
   readonly found: { readonly id: string; readonly version: string };
+  /** It was read after the wish was found: one that is older may have been rotated since by somebody else, and the wish
+   *  would be taken as fulfilled. */
+  readonly isReadAnew: boolean;
+  /** Why it could not be read, the last time. */
+  readonly readFailure: string | undefined;
   /** Why this key is not ours to rotate; undefined: it is. */
   readonly notOurs: string | undefined;
   /** What came of the last call to rotate, if it failed. */
@@ -32,9 +37,14 @@ export interface RotationPlan {
   readonly rotateFrom: string | undefined;
   readonly verdict: Verdict;
   readonly isRefused: boolean;
+  /** What is being done, in words. */
+  readonly doing: string | undefined;
   readonly events: readonly Notice[];
   readonly againAfterMs: number | undefined;
 }
+
+/** Whoever reads the newest version tells of it, sooner than this. */
+const READ_AGAIN_MS = 1000;
 
 export function planRotation(inputs: RotationInputs, now: Date): RotationPlan {
   const { intent, found } = inputs;
@@ -45,6 +55,7 @@ export function planRotation(inputs: RotationInputs, now: Date): RotationPlan {
   const cause = wishOf(inputs, now);
   if (cause === undefined) return rest(key, now, changedElsewhere(inputs));
   if (inputs.notOurs !== undefined) return refuse(key, inputs.notOurs);
+  if (!inputs.isReadAnew) return waitForVersion(inputs, key);
   const dealtWith = cause === "Schedule" ? keyStatus(inputs, now, true) : { ...key, generation: inputs.keyGeneration };
   return {
     // From here on the wish is the intent's: a further rise is a further wish.
@@ -53,12 +64,17 @@ export function planRotation(inputs: RotationInputs, now: Date): RotationPlan {
     rotateFrom: undefined,
     verdict: no("RotationCurrent", "RotationInProgress", `A version newer than ${found.version} is wanted`),
     isRefused: false,
+    doing: rotatingWords(found.version),
     events: [],
     againAfterMs: 0,
   };
 }
 
-function wishOf({ keyGeneration, key, schedule }: RotationInputs, now: Date): Intent["cause"] | undefined {
+/** Why the key is to be rotated; undefined: it is not. */
+export function wishOf(
+  { keyGeneration, key, schedule }: Pick<RotationInputs, "keyGeneration" | "key" | "schedule">,
+  now: Date,
+): Intent["cause"] | undefined {
   if (key === undefined) return undefined;
   if (keyGeneration > key.generation) return "Generation";
   return schedule !== undefined && isDue(key, now) ? "Schedule" : undefined;
@@ -81,6 +97,27 @@ function keyStatus(inputs: RotationInputs, now: Date, isDateDealtWith: boolean):
   return "date" in next && next.date !== undefined ? { ...key, nextRotationTime: momentOf(next.date) } : key;
 }
 
+function waitForVersion({ readFailure }: RotationInputs, key: KeyStatus): RotationPlan {
+  const verdict =
+    readFailure === undefined
+      ? no("RotationCurrent", "RotationInProgress", "A newer version is wanted: which is the newest is looked up first")
+      : no("RotationCurrent", "RotationFailed", `${readFailure}. It is tried again`);
+  return {
+    key,
+    intent: undefined,
+    rotateFrom: undefined,
+    verdict,
+    isRefused: false,
+    doing: "The key is looked at, to be rotated from its newest version",
+    events: [],
+    againAfterMs: READ_AGAIN_MS,
+  };
+}
+
+function rotatingWords(fromVersion: string): string {
+  return `The key is being rotated from version ${fromVersion}`;
+}
+
 function underWay({ failure }: RotationInputs, key: KeyStatus, intent: Intent): RotationPlan {
   const verdict =
     failure === undefined
@@ -92,6 +129,7 @@ function underWay({ failure }: RotationInputs, key: KeyStatus, intent: Intent): 
     rotateFrom: intent.fromVersion,
     verdict,
     isRefused: false,
+    doing: rotatingWords(intent.fromVersion),
     events: [],
     againAfterMs: 0,
   };
@@ -109,6 +147,7 @@ function refuse(key: KeyStatus, why: string): RotationPlan {
     rotateFrom: undefined,
     verdict: no("RotationCurrent", "RotationUnsupported", why),
     isRefused: true,
+    doing: undefined,
     events: [],
     againAfterMs: undefined,
   };
@@ -122,6 +161,7 @@ function rest(key: KeyStatus, now: Date, events: readonly Notice[]): RotationPla
     rotateFrom: undefined,
     verdict: yes("RotationCurrent", "UpToDate", `Version ${key.version} is the newest`),
     isRefused: false,
+    doing: undefined,
     events,
     againAfterMs: next === undefined ? undefined : Math.max(0, Date.parse(next) - now.getTime()),
   };
@@ -131,4 +171,51 @@ function rest(key: KeyStatus, now: Date, events: readonly Notice[]): RotationPla
 function changedElsewhere({ key, found }: RotationInputs): Notice[] {
   if (key === undefined || key.version === found.version) return [];
   return [{ type: "Normal", reason: "KeyRotated", message: `version ${found.version} is in use now` }];
+}
+
+/** Puts looks at keys, wishes to rotate them and their rotations in order: a look says nothing of what came after its
+ *  beginning, however late it ends. */
+export class Turns {
+  #turn = 0;
+  readonly #wished = new Map<string, number>();
+  readonly #rotated = new Map<string, Read>();
+
+  /** The turn of a look that begins now. */
+  next(): number {
+    this.#turn += 1;
+    return this.#turn;
+  }
+
+  /** A rotation that has just ended: its version stands until a look that begins from now on. */
+  noteRotation(item: string, version: string): void {
+    this.#rotated.set(item, { version, turn: this.next() });
+  }
+
+  /** The turn after which a look must have begun, to say which version to rotate from; 0: any will do, as the key is not
+   *  to be rotated. The first call after that was otherwise is when the wish was found. */
+  lookAfter(item: string, isWished: boolean): number {
+    if (!isWished) {
+      this.#wished.delete(item);
+      return 0;
+    }
+    const wished = this.#wished.get(item) ?? this.next();
+    this.#wished.set(item, wished);
+    return Math.max(wished, this.#rotated.get(item)?.turn ?? 0);
+  }
+
+  /** The newest version by that look, or by a rotation that ended after its beginning. */
+  versionOf(item: string, look: Read): string | undefined {
+    const rotated = this.#rotated.get(item);
+    return rotated !== undefined && look.turn < rotated.turn ? rotated.version : look.version;
+  }
+
+  forget(item: string): void {
+    this.#wished.delete(item);
+    this.#rotated.delete(item);
+  }
+}
+
+interface Read {
+  readonly version: string | undefined;
+  readonly turn: number;
 }

@@ -9,7 +9,8 @@ import { probeKms } from "../../kms/probe.ts";
 import type { ObservedProvider, Probe } from "../kmsprovider/plan.ts";
 
 /** A provider's key as one look shows it. `options`: what opens it, if there is a key to be opened. */
-export interface SeenKey extends Pick<ObservedProvider, "key" | "probe" | "failures" | "ringPlace" | "endpoint"> {
+export interface SeenKey
+  extends Pick<ObservedProvider, "key" | "isReadAnew" | "probe" | "failures" | "ringPlace" | "endpoint"> {
   readonly options: KmsOptions | undefined;
 }
 

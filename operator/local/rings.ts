@@ -51,7 +51,10 @@ export function createRings(secretsDir: string, now: () => Date): Rings {
       const ref = provider.spec.local?.keySecretRef;
       const ringPlace =
         ref === undefined ? shownPath(ringPath(provider.metadata.name)) : `The key ring in Secret "${ref.name}"`;
-      return { key, options, probe: tried?.probe, failures: tried?.failures ?? 0, ringPlace, endpoint: undefined };
+      const { probe, failures } = tried ?? { probe: undefined, failures: 0 };
+      // By this very pass, which knows of the wish.
+      const isReadAnew = true;
+      return { key, options, isReadAnew, probe, failures, ringPlace, endpoint: undefined };
     },
 
     /** Somebody else's ring that stands there meanwhile is as good: the next look finds it. */

@@ -9,6 +9,8 @@ import { validate } from "../../crds/validate.ts";
 import { INSTALL_TIMEOUT_MS, installOpenBao } from "../../kms/vault/contract/installed.ts";
 import { makeVaultKey, type VaultKey } from "../../kms/vault/contract/keys.ts";
 import { type OpenBao, startOpenBao } from "../../kms/vault/contract/openbao.ts";
+import { conditionOf } from "../conditions.ts";
+import { planProvider } from "../kmsprovider/plan.ts";
 import { createProviders, type Providers, type SeenProvider } from "./providers.ts";
 
 const PATIENT = new AbortController().signal;
@@ -80,6 +82,36 @@ function observe(providers: Providers, provider: KmsProvider): Promise<SeenProvi
   return providers.observe(provider, [], 0, PATIENT);
 }
 
+/** Pass after pass, as npm start does, with a status that is kept; the resource as it is in the end. */
+async function passUntil(
+  providers: Providers,
+  before: KmsProvider,
+  isDone: (status: KmsProviderStatus) => boolean,
+): Promise<KmsProvider> {
+  let provider = before;
+  for (let tries = 0; tries < 1000; tries += 1) {
+    const { observed } = await observe(providers, provider);
+    const { actions, status } = planProvider(observed, new Date());
+    provider = { ...provider, status };
+    if (isDone(status)) return provider;
+    for (const action of actions) await providers.act(action, PATIENT);
+    await sleep(10);
+  }
+  throw new Error(`It had ${JSON.stringify(provider.status)} to the end`);
+}
+
+function isReady({ conditions }: KmsProviderStatus): boolean {
+  return conditionOf(conditions, "Ready")?.status === "True";
+}
+
+function raised(provider: KmsProvider, keyGeneration: number): KmsProvider {
+  return { ...provider, spec: { ...provider.spec, keyRotation: { ...provider.spec.keyRotation, keyGeneration } } };
+}
+
+async function newestOf(key: VaultKey): Promise<unknown> {
+  return (await bao.admin("GET", `transit/keys/${key.name}`)).data["latest_version"];
+}
+
 describe("a key in Vault, seen by npm start", () => {
   test("is found and tried at the first look, and enters the configuration as its id", async () => {
     const { key, provider } = await make();
@@ -105,6 +137,51 @@ describe("a key in Vault, seen by npm start", () => {
       await providers.act({ kind: "rotate", provider: "vault", ifVersion: "1" }, PATIENT);
       expect((await observe(providers, provider)).observed.key).toMatchObject({ version: "2" });
     }
+  });
+
+  test("is rotated for a raise that comes before the version that somebody else made was seen", async () => {
+    const { key, provider } = await make();
+    const providers = createProviders(secretsDir, createClock().now, () => {});
+    const before = await passUntil(providers, provider, isReady);
+    await bao.admin("POST", `transit/keys/${key.name}/rotate`);
+    const isDone = ({ key: seen, rotation }: KmsProviderStatus) => seen?.generation === 1 && rotation === undefined;
+    const { status } = await passUntil(providers, raised(before, 1), isDone);
+    expect(status.key).toMatchObject({ version: "3", lastRotationTime: expect.any(String) });
+    expect(await newestOf(key)).toBe(3);
+  });
+
+  test("is rotated once more for a second raise, also while a look goes on that began before the first", async () => {
+    const { key, provider } = await make();
+    const clock = createClock();
+    const providers = createProviders(secretsDir, clock.now, () => {});
+    let known = await passUntil(providers, provider, isReady);
+    for (const generation of [1, 2]) {
+      const isDone = ({ key: seen, rotation }: KmsProviderStatus) =>
+        seen?.generation === generation && rotation === undefined;
+      const isIntent = ({ rotation }: KmsProviderStatus) => rotation !== undefined;
+      known = await passUntil(providers, raised(known, generation), isIntent);
+      clock.forward(61_000);
+      await observe(providers, known);
+      known = await passUntil(providers, known, isDone);
+      expect(known.status.key).toMatchObject({ version: String(generation + 1) });
+    }
+    expect(await newestOf(key)).toBe(3);
+  });
+
+  test("stays at the version of its rotation when a look ends that began before", async () => {
+    const { provider } = await make();
+    const clock = createClock();
+    let rings = 0;
+    const providers = createProviders(secretsDir, clock.now, () => {
+      rings += 1;
+    });
+    await observe(providers, provider);
+    clock.forward(61_000);
+    const ringsBefore = rings;
+    await observe(providers, provider);
+    await providers.act({ kind: "rotate", provider: "vault", ifVersion: "1" }, PATIENT);
+    while (rings === ringsBefore) await sleep(5);
+    expect((await observe(providers, provider)).observed.key).toMatchObject({ version: "2" });
   });
 
   test("that somebody else rotates shows its new version after an interval", async () => {
