@@ -43,6 +43,7 @@ function observed(of: KmsProvider, changes: Partial<ObservedProvider> = {}): Obs
     endpoint: undefined,
     usedByBuckets: 2,
     rotateFailure: undefined,
+    isRotating: false,
     ...changes,
   };
 }
@@ -363,6 +364,17 @@ describe("rotation", () => {
     const planned = plan(provider(raised, status));
     expect(planned.actions).toEqual([{ kind: "rotate", provider: "local", ifVersion: "1" }]);
     expect(planned.status.rotation).toEqual(status.rotation);
+  });
+
+  test("asks for nothing more while one rotation goes on, which tells when it has ended", () => {
+    const { status } = plan(provider(raised, { key: key("1") }));
+    const planned = plan(provider(raised, status), { isRotating: true });
+    expect(planned).toMatchObject({ actions: [], againAfterMs: undefined });
+    expect(planned.status.rotation).toEqual(status.rotation);
+    expect(reasons(planned)).toMatchObject({
+      RotationCurrent: "False RotationInProgress",
+      Reconciling: "True ChangeInProgress",
+    });
   });
 
   test("ends the intent when there is a newer version, whoever made it, and rotates no more", () => {

@@ -67,6 +67,8 @@ export interface ObservedProvider {
   readonly usedByBuckets: number;
   /** Of the last call to rotate, if it failed. */
   readonly rotateFailure: string | undefined;
+  /** A call to rotate goes on in the background, and tells when it has ended. */
+  readonly isRotating: boolean;
 }
 
 export type ProviderAction =
@@ -278,6 +280,7 @@ function rotationOf(observed: ObservedProvider, found: KeyKnown, now: Date): Rot
           ? undefined
           : `The key ring in Secret "${ref.name}" is yours: add a version there to rotate it`,
       failure: observed.rotateFailure,
+      isRotating: observed.isRotating,
     },
     now,
   );

@@ -197,6 +197,8 @@ async function observe(
       endpoint: provider.spec.vault?.address,
       usedByBuckets: users.buckets,
       rotateFailure,
+      // A pass waits for its call.
+      isRotating: false,
     },
     users: users.words,
     dueInMs: options === undefined ? undefined : needs.looks.dueInMs(item),
@@ -235,6 +237,7 @@ function leaving(provider: KmsProvider, users: readonly string[]): Observed {
     endpoint: undefined,
     usedByBuckets: 0,
     rotateFailure: undefined,
+    isRotating: false,
   };
   return { planned, users, dueInMs: undefined, isLoginChanged: false, isLeaving: true };
 }

@@ -28,6 +28,8 @@ export interface RotationInputs {
   readonly notOurs: string | undefined;
   /** What came of the last call to rotate, if it failed. */
   readonly failure: string | undefined;
+  /** One goes on, and tells when it has ended. */
+  readonly isRotating: boolean;
 }
 
 export interface RotationPlan {
@@ -118,7 +120,7 @@ function rotatingWords(fromVersion: string): string {
   return `The key is being rotated from version ${fromVersion}`;
 }
 
-function underWay({ failure }: RotationInputs, key: KeyStatus, intent: Intent): RotationPlan {
+function underWay({ failure, isRotating }: RotationInputs, key: KeyStatus, intent: Intent): RotationPlan {
   const verdict =
     failure === undefined
       ? no("RotationCurrent", "RotationInProgress", `A version newer than ${intent.fromVersion} is wanted`)
@@ -126,12 +128,12 @@ function underWay({ failure }: RotationInputs, key: KeyStatus, intent: Intent): 
   return {
     key,
     intent,
-    rotateFrom: intent.fromVersion,
+    rotateFrom: isRotating ? undefined : intent.fromVersion,
     verdict,
     isRefused: false,
     doing: rotatingWords(intent.fromVersion),
     events: [],
-    againAfterMs: 0,
+    againAfterMs: isRotating ? undefined : 0,
   };
 }
 

@@ -6,6 +6,7 @@ import type { Finding } from "../compile/compile.ts";
 import type { ObservedProvider, Probe, ProviderAction } from "../kmsprovider/plan.ts";
 import type { SecretDocument } from "./records.ts";
 import { createRings } from "./rings.ts";
+import { createRotations } from "./rotations.ts";
 import { createVaultKeys } from "./vaultkeys.ts";
 
 export interface Providers {
@@ -15,6 +16,7 @@ export interface Providers {
     usedByBuckets: number,
     signal: AbortSignal,
   ): Promise<SeenProvider>;
+  /** A rotation is begun, not awaited. */
   act(action: ProviderAction, signal: AbortSignal): Promise<void>;
 }
 
@@ -31,7 +33,7 @@ export function createProviders(secretsDir: string, now: () => Date, ring: () =>
   const rings = createRings(secretsDir, now);
   const vaultKeys = createVaultKeys(secretsDir, now, ring);
   const inVault = new Set<string>();
-  const rotateFailures = new Map<string, string>();
+  const rotations = createRotations(ring);
 
   return {
     async observe(provider, secrets, usedByBuckets, signal) {
@@ -40,7 +42,8 @@ export function createProviders(secretsDir: string, now: () => Date, ring: () =>
       if (isInVault) inVault.add(name);
       else inVault.delete(name);
       const { options, ...seen } = await (isInVault ? vaultKeys : rings).look(provider, secrets, signal);
-      const observed = { provider, ...seen, usedByBuckets, rotateFailure: rotateFailures.get(name) };
+      const rotateFailure = rotations.failureOf(name);
+      const observed = { provider, ...seen, usedByBuckets, rotateFailure, isRotating: rotations.isUnderWay(name) };
       return { observed, material: materialOf(provider, options, seen.probe) };
     },
 
@@ -49,13 +52,8 @@ export function createProviders(secretsDir: string, now: () => Date, ring: () =>
       if (action.kind === "makeRing") return await rings.make(provider, signal);
       // A login by Kubernetes is refused here before it could ask for one.
       if (action.kind === "makeLogin") throw new Error("There are no ServiceAccounts without a cluster");
-      try {
-        await (inVault.has(provider) ? vaultKeys : rings).rotate(provider, action.ifVersion, signal);
-        rotateFailures.delete(provider);
-      } catch (error) {
-        rotateFailures.set(provider, error instanceof Error ? error.message : "The rotation failed");
-        throw error;
-      }
+      const keys = inVault.has(provider) ? vaultKeys : rings;
+      rotations.begin(provider, () => keys.rotate(provider, action.ifVersion, signal), signal);
     },
   };
 }

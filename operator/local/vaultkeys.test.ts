@@ -100,6 +100,10 @@ async function passUntil(
   throw new Error(`It had ${JSON.stringify(provider.status)} to the end`);
 }
 
+function isRotated({ observed }: SeenProvider): boolean {
+  return !observed.isRotating;
+}
+
 function isReady({ conditions }: KmsProviderStatus): boolean {
   return conditionOf(conditions, "Ready")?.status === "True";
 }
@@ -135,7 +139,8 @@ describe("a key in Vault, seen by npm start", () => {
     await observe(providers, provider);
     for (let count = 0; count < 2; count += 1) {
       await providers.act({ kind: "rotate", provider: "vault", ifVersion: "1" }, PATIENT);
-      expect((await observe(providers, provider)).observed.key).toMatchObject({ version: "2" });
+      const { observed } = await seenUntil(() => observe(providers, provider), isRotated);
+      expect(observed.key).toMatchObject({ version: "2" });
     }
   });
 
@@ -180,8 +185,40 @@ describe("a key in Vault, seen by npm start", () => {
     const ringsBefore = rings;
     await observe(providers, provider);
     await providers.act({ kind: "rotate", provider: "vault", ifVersion: "1" }, PATIENT);
-    while (rings === ringsBefore) await sleep(5);
+    await seenUntil(() => observe(providers, provider), isRotated);
+    while (rings < ringsBefore + 2) await sleep(5);
     expect((await observe(providers, provider)).observed.key).toMatchObject({ version: "2" });
+  });
+
+  test("is rotated in the background, and its Vault that does not answer holds nobody up", async () => {
+    const { key, provider } = await make({ healthCheck: { timeout: "2s" } });
+    let rings = 0;
+    const providers = createProviders(secretsDir, createClock().now, () => {
+      rings += 1;
+    });
+    const before = await passUntil(providers, provider, isReady);
+    const isIntent = ({ rotation }: KmsProviderStatus) => rotation !== undefined;
+    let known = await passUntil(providers, raised(before, 1), isIntent);
+    await bao.pause();
+    try {
+      const ringsBefore = rings;
+      const beganMs = performance.now();
+      for (let time = 0; time < 3; time += 1) {
+        await providers.act({ kind: "rotate", provider: "vault", ifVersion: "1" }, PATIENT);
+      }
+      expect((await observe(providers, known)).observed.isRotating).toBe(true);
+      expect(performance.now() - beganMs).toBeLessThan(1_500);
+      const isTold = ({ conditions }: KmsProviderStatus) =>
+        conditionOf(conditions, "RotationCurrent")?.reason === "RotationFailed";
+      known = await passUntil(providers, known, isTold);
+      expect(rings).toBe(ringsBefore + 1);
+      expect((await observe(providers, known)).observed.isRotating).toBe(true);
+    } finally {
+      bao.resume();
+    }
+    const { status } = await passUntil(providers, known, ({ rotation }) => rotation === undefined);
+    expect(status.key).toMatchObject({ version: "2" });
+    expect(await newestOf(key)).toBe(2);
   });
 
   test("that somebody else rotates shows its new version after an interval", async () => {
