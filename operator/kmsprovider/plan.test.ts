@@ -267,9 +267,40 @@ describe("planProvider()", () => {
       expect(planned.status).toMatchObject({ key: { id, version: "4" }, endpoint: "https://vault" });
     });
 
-    test("takes a version over that Vault made, even an older one: nobody can restore it here", () => {
-      const { status } = plan(inVault({ key: key("4", { id }) }), { key: found("2", id) });
-      expect(status.key?.version).toBe("2");
+    test("takes a newer version over that Vault made", () => {
+      const { status } = plan(inVault({ key: key("4", { id }) }), { key: found("5", id) });
+      expect(status.key?.version).toBe("5");
+      expect(conditionOf(status.conditions, "Ready")?.status).toBe("True");
+    });
+
+    test("is not usable where another stands in its place, and is once more when its version is back", () => {
+      const { status: ready } = plan(inVault({ key: key("6", { id }) }), { key: found("6", id) });
+      const planned = plan(inVault(ready), { key: found("1", id) });
+      expect(planned.actions).toEqual([]);
+      expect(planned.status.key).toEqual(key("6", { id }));
+      expect(reasons(planned)).toMatchObject({
+        Ready: "False KeyNotFound",
+        Reachable: "True ProbeSucceeded",
+        KeyUsable: "False KeyNotFound",
+      });
+      expect(conditionOf(planned.status.conditions, "Ready")?.message).toMatch(
+        /^KMS key "transit\/k" had version 6, and its newest is 1 now: .* Restore it with version 6 from your backup/,
+      );
+      expect(planned.events).toMatchObject([{ type: "Warning", reason: "KeyNotFound" }]);
+      const back = plan(inVault(planned.status), { key: found("6", id) });
+      expect(reasons(back)).toMatchObject({ Ready: "True Ready", KeyUsable: "True KeyVerified" });
+    });
+
+    test("is not rotated while another stands in its place, and its intent stays", () => {
+      const rotation = { cause: "Generation", fromVersion: "6", startTime: "2026-03-10T12:00:00Z" } as const;
+      const planned = plan(inVault({ key: key("6", { id }), rotation }), { key: found("1", id) });
+      expect(planned.actions).toEqual([]);
+      expect(planned.status.rotation).toEqual(rotation);
+    });
+
+    test("is another key, and not an older one, where the spec names another place", () => {
+      const { status } = plan(inVault({ key: key("6", { id: "transit/other" }) }), { key: found("1", id) });
+      expect(status.key).toMatchObject({ id, version: "1" });
       expect(conditionOf(status.conditions, "Ready")?.status).toBe("True");
     });
 

@@ -122,11 +122,13 @@ interface Standing {
   readonly isUsersMistake: boolean;
 }
 
-/** Whether the key that was found may go into a configuration: it is the one that the status names, and no older. */
-export function isSameKey(provider: KmsProvider, found: KeyKnown): boolean {
-  const known = provider.status.key;
-  if (known === undefined || provider.spec.type !== "Local") return true;
-  return known.id === found.id && Number(found.version) >= Number(known.version);
+/** Whether the key that was found may go into a configuration: it is the one that the status names, and no older. In
+ *  Vault the id is a place, which a spec names: another place is another wish, an older key there is another key. */
+export function isSameKey({ spec, status }: KmsProvider, found: KeyKnown): boolean {
+  const known = status.key;
+  if (known === undefined) return true;
+  if (known.id !== found.id) return spec.type !== "Local";
+  return Number(found.version) >= Number(known.version);
 }
 
 /** Accounts of others and Roles are not watched. */
@@ -163,8 +165,7 @@ function judgeKey(observed: ObservedProvider): Standing {
       return standing([resolved(), no("KeyUsable", "KeyRingLost", lostMessage(ringPlace, known))]);
     case "found":
       if (!isSameKey(provider, key)) {
-        const message = `${ringPlace} holds ${describe(key)}, where ${describe(known)} was in use. ${restore(known)}`;
-        return standing([resolved(), no("KeyUsable", "KeyRingLost", message)]);
+        return standing([resolved(), ...replacedVerdicts(observed, key)]);
       }
       return standing([resolved(), ...probeVerdicts(observed, key)], { usable: { id: key.id, version: key.version } });
   }
@@ -178,6 +179,19 @@ function standing(verdicts: readonly Verdict[], more: Partial<Omit<Standing, "ve
 interface KeyKnown {
   readonly id: string;
   readonly version: string;
+}
+
+/** Another key in the place of the one that was in use. */
+function replacedVerdicts({ provider, ringPlace }: ObservedProvider, found: KeyKnown): Verdict[] {
+  const known = provider.status.key;
+  if (provider.spec.type === "Local") {
+    const message = `${ringPlace} holds ${describe(found)}, where ${describe(known)} was in use. ${restore(known)}`;
+    return [no("KeyUsable", "KeyRingLost", message)];
+  }
+  const version = `version ${known?.version}`;
+  const lost = `KMS key "${found.id}" had ${version}, and its newest is ${found.version} now: it was made anew, or is older`;
+  const message = `${lost}. Restore it with ${version} from your backup of the KMS: no other opens what that wrapped`;
+  return [yes("Reachable", "ProbeSucceeded", "The KMS answers"), no("KeyUsable", "KeyNotFound", message)];
 }
 
 function lostMessage(ringPlace: string, known: KeyKnown): string {

@@ -185,7 +185,8 @@ async function observe(
   const look =
     options === undefined ? undefined : await needs.looks.look(item, provider, options, isWished && isInVault);
   const seen = isInVault ? vaultKey(provider, options, look?.version, look?.probe) : key;
-  needs.materials.set(item, materialOf(provider, podOptions, look?.probe));
+  const isOurs = seen.kind !== "found" || isSameKey(provider, seen);
+  needs.materials.set(item, materialOf(provider, isOurs ? podOptions : undefined, look?.probe));
   return {
     planned: {
       provider,

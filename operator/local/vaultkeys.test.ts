@@ -288,6 +288,25 @@ describe("a key in Vault, seen by npm start", () => {
     expect(observed.key).toMatchObject({ kind: "failed", code: "not-found" });
   });
 
+  test("that was deleted and made anew does not enter the configuration", async () => {
+    const { key, provider } = await make();
+    const clock = createClock();
+    const providers = createProviders(secretsDir, clock.now, () => {});
+    await bao.admin("POST", `transit/keys/${key.name}/rotate`);
+    const known = await passUntil(providers, provider, isReady);
+    await bao.admin("POST", `transit/keys/${key.name}/config`, { deletion_allowed: true });
+    await bao.admin("DELETE", `transit/keys/${key.name}`);
+    await bao.admin("POST", `transit/keys/${key.name}`, { derived: true });
+    clock.forward(61_000);
+    const { status } = await passUntil(providers, known, (seen) => !isReady(seen));
+    expect(conditionOf(status.conditions, "KeyUsable")).toMatchObject({ status: "False", reason: "KeyNotFound" });
+    const { material } = await observe(providers, { ...known, status });
+    expect(material).toMatchObject({ finding: "KeyUnusable" });
+    await bao.admin("POST", `transit/keys/${key.name}/rotate`);
+    clock.forward(61_000);
+    await passUntil(providers, { ...known, status }, isReady);
+  });
+
   const byToken = { tokenSecretRef: { name: "vault-login", key: "token" } };
   const unready: Readonly<Record<string, [vault: object, key: object]>> = {
     "whose token is nowhere": [

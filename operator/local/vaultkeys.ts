@@ -6,7 +6,7 @@ import { durationMs } from "../../crds/units.ts";
 import { openVaultAdmin } from "../../kms/open.ts";
 import { kmsKeyIdOf, type VaultOptions } from "../../kms/options.ts";
 import { compileVault, type Reference, type VaultMaterial, vaultReferences } from "../compile/compile.ts";
-import type { KeyFound } from "../kmsprovider/plan.ts";
+import { isSameKey, type KeyFound } from "../kmsprovider/plan.ts";
 import type { SeenKey } from "./probing.ts";
 import type { SecretDocument } from "./records.ts";
 import { findReferred } from "./references.ts";
@@ -37,7 +37,10 @@ export function createVaultKeys(secretsDir: string, now: () => Date, ring: () =>
       const look = await looks.look(provider, options, signal);
       if (look === undefined) return { ...nowhere, key: { kind: "pending" } };
       const { probe, failures, isReadAnew } = look;
-      return { ...nowhere, key: keyOf(provider, options, look), options, isReadAnew, probe, failures };
+      const key = keyOf(provider, options, look);
+      // Another in its place works as well, and opens nothing that is stored.
+      const isOurs = key.kind !== "found" || isSameKey(provider, key);
+      return { ...nowhere, key, options: isOurs ? options : undefined, isReadAnew, probe, failures };
     },
 
     async rotate(provider, ifVersion, signal) {
