@@ -233,6 +233,20 @@ describe("a key in Vault, seen by npm start", () => {
     await seenUntil(() => observe(providers, provider), isSeen);
   });
 
+  test("is looked at on an interval that has become shorter at once", async () => {
+    const { key, provider } = await make({ healthCheck: { interval: "1h" } });
+    const clock = createClock();
+    const providers = createProviders(secretsDir, clock.now, () => {});
+    await observe(providers, provider);
+    await bao.admin("POST", `transit/keys/${key.name}/rotate`);
+    clock.forward(61_000);
+    expect((await observe(providers, provider)).observed.key).toMatchObject({ version: "1" });
+    const { spec } = provider;
+    const hurried = { ...provider, spec: { ...spec, healthCheck: { ...spec.healthCheck, interval: "60s" } } };
+    const isSeen = ({ observed }: SeenProvider) => observed.key.kind === "found" && observed.key.version === "2";
+    await seenUntil(() => observe(providers, hurried), isSeen);
+  });
+
   test("holds nobody up while its Vault does not answer, is told as failing, and found again", async () => {
     const { provider } = await make({ healthCheck: { timeout: "10s", interval: "12s" } });
     const known = {

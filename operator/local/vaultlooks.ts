@@ -78,7 +78,10 @@ export function createVaultLooks(now: () => Date, ring: () => void): VaultLooks 
       const afterTurn = turns.lookAfter(name, isWished);
       const of = JSON.stringify(printKmsOptions(options));
       const known = seen.get(name);
-      const isDue = known?.of !== of || known.againAtMs <= now().getTime() || known.turn < afterTurn;
+      const leftMs = known?.of === of ? known.againAtMs - now().getTime() : 0;
+      // An interval that has become shorter holds at once.
+      const isOverInterval = leftMs <= 0 || leftMs > durationMs(provider.spec.healthCheck.interval);
+      const isDue = isOverInterval || (known !== undefined && known.turn < afterTurn);
       if (isDue && !underWay.has(name)) {
         const look = begin(provider, options, of, signal);
         if (known?.of !== of) await withinPatience(look);
