@@ -93,7 +93,7 @@ describe("createLoading()", () => {
     await replaceFile('{"format": 1, "secret": "marker');
     await until(() => loading.state().refused !== undefined);
     expect(live.peek()?.config.revision).toBe(1);
-    expect(loading.state().refused?.problems).toEqual([`${path}: the file is not JSON`]);
+    expect(loading.state().refused?.problems).toEqual([`${path}:1: the file is not JSON`]);
     expect(await metrics.print()).toMatch(/^coffer_config_refused_total 1$/m);
     expect(said.join("\n")).toMatch(/configuration refused, the last good one stays/);
     expect(said.join("\n")).not.toMatch(/marker/);
