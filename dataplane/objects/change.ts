@@ -11,8 +11,8 @@ import type { ObjectRef } from "../storage/storage.ts";
 import { completeContents, openKeyBytes } from "./bodies.ts";
 import { decideEncryption, encryptUnder } from "./encryption.ts";
 import { findStored, isChanged } from "./find.ts";
-import { lineOf } from "./lines.ts";
 import type { OpenedObject } from "./opened.ts";
+import { queueOf } from "./queues.ts";
 import { infoOf, openObject, sealObject, unlessEmpty } from "./records.ts";
 import type { Room } from "./room.ts";
 import type { Change, EncryptionWanted, ObjectInfo } from "./store.ts";
@@ -22,7 +22,7 @@ const ATTEMPTS_MAX = 16;
 
 export async function changeObject(room: Room, call: Call, ref: ObjectRef, change: Change): Promise<ObjectInfo> {
   const bucket = admit(call, ref.bucket, "WriteObject", room.nowMs());
-  return room.lines.hold(lineOf(ref), ATTEMPTS_MAX, isChanged, () => changeOnce(room, call, bucket, ref, change));
+  return room.queues.run(queueOf(ref), ATTEMPTS_MAX, isChanged, () => changeOnce(room, call, bucket, ref, change));
 }
 
 async function changeOnce(

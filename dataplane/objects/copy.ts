@@ -14,8 +14,8 @@ import { createDigest } from "./digests.ts";
 import { type Decision, decideEncryption, type Encryption, encryptUnder, planEncryption } from "./encryption.ts";
 import { commitHeld } from "./find.ts";
 import { takeBody } from "./intake.ts";
-import { lineOf } from "./lines.ts";
 import { putPart } from "./parts.ts";
+import { queueOf } from "./queues.ts";
 import { type Described, infoOf, type Measured, newInfo, objectSource, sealObject, unlessEmpty } from "./records.ts";
 import type { Room } from "./room.ts";
 import { bodyOfSource, holdingSource, type Source, withSource } from "./source.ts";
@@ -41,7 +41,7 @@ export async function copyObject(
 ): Promise<ObjectInfo> {
   const bucket = admit(call, to.bucket, "WriteObject", room.nowMs());
   const origin = admitSource(room, call, from, to);
-  const info = await withSource(room, call, origin, from, wanted.source, lineOf(from), async (source) => {
+  const info = await withSource(room, call, origin, from, wanted.source, queueOf(from), async (source) => {
     checkCopied(source, to, wanted);
     const { contents } = source.object;
     const headers = wanted.headers ?? contents.headers ?? new Map();
@@ -72,8 +72,8 @@ export async function copyPart(
   admit(call, part.bucket, "WriteObject", room.nowMs());
   const origin = admitSource(room, call, from, part);
   // Its bytes are moved: nobody else has to wait for that.
-  const line = `part ${part.uploadId} ${part.partNumber}`;
-  const info = await withSource(room, call, origin, from, wanted.source, line, async (source) => {
+  const queue = `part ${part.uploadId} ${part.partNumber}`;
+  const info = await withSource(room, call, origin, from, wanted.source, queue, async (source) => {
     const { sizeBytes } = source.info;
     const { fromByte, toByte } = selected(wanted.range, sizeBytes);
     if (toByte - fromByte > COPIED_BYTES_MAX) throw tooLarge();

@@ -5,12 +5,12 @@ import { changeObject } from "./change.ts";
 import { completeUpload } from "./complete.ts";
 import { copyObject, copyPart } from "./copy.ts";
 import { getObject, headObject } from "./get.ts";
-import { Lines } from "./lines.ts";
 import { listObjects } from "./list.ts";
 import { createListedMemory } from "./listed.ts";
 import { createOpenedMemory } from "./opened.ts";
 import { listParts, putPart } from "./parts.ts";
 import { putObject } from "./put.ts";
+import { Queues } from "./queues.ts";
 import { removeObject } from "./remove.ts";
 import { rewrapObjects, rewrapUploads } from "./rewrap.ts";
 import { audited, type Deed, type ObjectsNeeds } from "./room.ts";
@@ -31,7 +31,7 @@ const LISTED_GENERATIONS_MAX = 16;
 export function createObjects(needs: ObjectsNeeds): ObjectStore {
   const opened = createOpenedMemory(OPENED_MAX);
   const listed = createListedMemory(LISTED_GENERATIONS_MAX);
-  const room = { ...needs, opened, listed, lines: new Lines() };
+  const room = { ...needs, opened, listed, queues: new Queues() };
   const run = <Result>(call: Call, deed: Deed, work: () => Promise<Result>) => audited(room, call, deed, work);
   /** The same where bytes are moved: how many stands in the audit line. */
   const move = <Result extends Sized>(call: Call, deed: Deed, work: () => Promise<Result>) =>

@@ -6,9 +6,9 @@ import { type Failure, failureOf } from "../failure.ts";
 import type { BucketKeys } from "../keys/keys.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { Lines } from "./lines.ts";
 import type { ListedMemory } from "./listed.ts";
 import type { OpenedMemory } from "./opened.ts";
+import type { Queues } from "./queues.ts";
 
 export interface ObjectsNeeds {
   readonly storage: Storage;
@@ -26,7 +26,7 @@ export interface ObjectsNeeds {
 export interface Room extends ObjectsNeeds {
   readonly opened: OpenedMemory;
   readonly listed: ListedMemory;
-  readonly lines: Lines;
+  readonly queues: Queues;
 }
 
 export type DefaultShown = "AES256" | "aws:kms" | "none";

@@ -30,7 +30,7 @@ const ATTEMPTS_MAX = 8;
 class SourceChanged extends Error {}
 
 /**
- * Runs `work` on what is there; if that is replaced meanwhile, on what is there then, in that line. Reading was allowed
+ * Runs `work` on what is there; if that is replaced meanwhile, on what is there then, in that queue. Reading was allowed
  * already.
  */
 export async function withSource<Result>(
@@ -39,12 +39,12 @@ export async function withSource<Result>(
   bucket: BucketEntry,
   ref: ObjectRef,
   conditions: ReadConditions,
-  line: string,
+  queue: string,
   work: (source: Source) => Promise<Result>,
 ): Promise<Result> {
   const isReplaced = (error: unknown) => error instanceof SourceChanged;
   try {
-    return await room.lines.hold(line, ATTEMPTS_MAX, isReplaced, async () =>
+    return await room.queues.run(queue, ATTEMPTS_MAX, isReplaced, async () =>
       work(await openSource(room, call, bucket, ref, conditions)),
     );
   } catch (cause) {

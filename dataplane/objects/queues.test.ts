@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Lines } from "./lines.ts";
+import { Queues } from "./queues.ts";
 
 class Overtaken extends Error {}
 const isOvertaken = (error: unknown) => error instanceof Overtaken;
@@ -20,38 +20,38 @@ function counter() {
   };
 }
 
-describe("lines", () => {
+describe("queues", () => {
   test("let all of very many through", async () => {
-    const lines = new Lines();
+    const queues = new Queues();
     const one = counter();
     const other = counter();
-    const hold = (key: string, work: () => Promise<void>) => lines.hold(key, 2, isOvertaken, work);
+    const run = (key: string, work: () => Promise<void>) => queues.run(key, 2, isOvertaken, work);
     await Promise.all(
       Array.from({ length: 200 }, (_, at) =>
-        at % 2 === 0 ? hold("one", () => one.increase()) : hold("other", () => other.increase()),
+        at % 2 === 0 ? run("one", () => one.increase()) : run("other", () => other.increase()),
       ),
     );
     expect([one.value, other.value]).toEqual([100, 100]);
   });
 
   test("give up after so many attempts, and let the next one try", async () => {
-    const lines = new Lines();
+    const queues = new Queues();
     let tried = 0;
-    const lost = lines.hold("one", 3, isOvertaken, async () => {
+    const lost = queues.run("one", 3, isOvertaken, async () => {
       tried += 1;
       throw new Overtaken("again");
     });
     await expect(lost).rejects.toThrow("again");
     expect(tried).toBe(4);
-    expect(await lines.hold("one", 3, isOvertaken, async () => "through")).toBe("through");
+    expect(await queues.run("one", 3, isOvertaken, async () => "through")).toBe("through");
   });
 
   test("throw at once what is no overtaking, whether or not others wait", async () => {
-    const lines = new Lines();
-    const fails = () => lines.hold("one", 3, isOvertaken, () => Promise.reject(new Error("wrong")));
+    const queues = new Queues();
+    const fails = () => queues.run("one", 3, isOvertaken, () => Promise.reject(new Error("wrong")));
     await expect(fails()).rejects.toThrow("wrong");
     const one = counter();
-    const held = [1, 2, 3].map(() => lines.hold("one", 3, isOvertaken, () => one.increase()));
+    const held = [1, 2, 3].map(() => queues.run("one", 3, isOvertaken, () => one.increase()));
     await expect(fails()).rejects.toThrow("wrong");
     await Promise.all(held);
     expect(one.value).toBe(3);

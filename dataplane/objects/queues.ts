@@ -5,16 +5,16 @@
 import type { ObjectRef } from "../storage/storage.ts";
 
 /** Of all who change an object from what it is. */
-export function lineOf({ bucket, name }: ObjectRef): string {
+export function queueOf({ bucket, name }: ObjectRef): string {
   return `object ${bucket}/${name}`;
 }
 
-export class Lines {
+export class Queues {
   /** By what they change: the end of the last in line, which never rejects. */
   readonly #lasts = new Map<string, Promise<void>>();
 
   /** Tries at once unless somebody stands in line; in line it tries so often, and then throws what it was overtaken by. */
-  async hold<Result>(
+  async run<Result>(
     key: string,
     attemptsMax: number,
     isOvertaken: (error: unknown) => boolean,
