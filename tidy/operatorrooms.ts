@@ -27,7 +27,7 @@ export const OPERATOR_ROOMS: readonly Room[] = [
     // What decides in the operator. Pure: no client, file system, clock or randomness of its own.
     name: "operator, pure",
     files:
-      /^operator\/(compile\/|(accesssecret|conditions|inuse|kind|manifest|rollout)\.|\w+\/(deletion|plan|notices|manifests|rotation|schedule)\.)/,
+      /^operator\/(compile\/|(accesssecret|conditions|inuse|kind|manifest|rollout)\.|\w+\/(deletion|plan|notices|manifests|rotation|schedule|seen)\.)/,
     imports: [
       "crds/",
       "kms/options.ts",
@@ -46,6 +46,7 @@ export const OPERATOR_ROOMS: readonly Room[] = [
       "operator/encryptedstore/manifests.ts": "where a store is reached, and where its pods find things",
       "operator/rollout.ts": "what pods have loaded, as plans see it",
       "operator/kmsprovider/plan.ts": "a kind's plan is its door",
+      "operator/kmsprovider/seen.ts": "what looks at keys have shown, whoever looks",
       "operator/encryptedbucket/plan.ts": "a kind's plan is its door",
       "operator/encryptedstore/plan.ts": "a kind's plan is its door",
       "operator/encryptedbucket/deletion.ts": "a second plan of its kind: what becomes of the objects",

@@ -10,26 +10,7 @@ import { probeKms } from "../../kms/probe.ts";
 import { type Clock, sleep } from "../clock.ts";
 import { nameOfItem } from "../controller.ts";
 import type { LookMetrics } from "../metrics.ts";
-import { type Probe, Turns } from "./plan.ts";
-
-/** What came of the last look. */
-export interface Look {
-  readonly probe: Probe;
-  /** Of probes, in a row. */
-  readonly failures: number;
-  /** Newest version, of a key that is not at hand; undefined: it could not be asked for. */
-  readonly version: string | undefined;
-  /** The version was asked for after the wish to rotate the key was found. */
-  readonly isReadAnew: boolean;
-}
-
-interface Seen extends Omit<Look, "isReadAnew"> {
-  /** The options that were tried, as text. */
-  readonly of: string;
-  /** When it began. */
-  readonly turn: number;
-  readonly againAtMs: number;
-}
+import { isLookDue, type Look, type Probe, type SeenLook, Turns } from "./seen.ts";
 
 /** How long a pass waits for the first look. */
 const PATIENCE_MS = 1500;
@@ -42,7 +23,7 @@ export class Looks {
   readonly #done: (item: string) => void;
   readonly #counts: LookMetrics;
   readonly #signal: AbortSignal;
-  readonly #seen = new Map<string, Seen>();
+  readonly #seen = new Map<string, SeenLook>();
   readonly #underWay = new Map<string, Promise<void>>();
   readonly #broken = new Map<string, unknown>();
   /** Those to be looked at once more when the look under way has ended: it may have begun before what somebody mended. */
@@ -63,15 +44,11 @@ export class Looks {
     const afterTurn = this.#turns.lookAfter(item, isWished);
     const of = JSON.stringify(printKmsOptions(options));
     const known = this.#seen.get(item);
-    const isNew = known?.of !== of;
-    // An interval that has become shorter holds at once.
-    const leftMs = isNew ? 0 : known.againAtMs - this.#clock.monotonicMs();
-    const isOverInterval = leftMs <= 0 || leftMs > durationMs(provider.spec.healthCheck.interval);
-    const isDue = isOverInterval || (known !== undefined && known.turn < afterTurn);
+    const isDue = isLookDue(known, of, afterTurn, provider, this.#clock.monotonicMs());
     if (isDue && !this.#underWay.has(item)) {
       const look = this.#begin(item, provider, options, of);
       this.#underWay.set(item, look);
-      if (isNew) await Promise.race([look, sleep(PATIENCE_MS, this.#clock, this.#signal)]);
+      if (known?.of !== of) await Promise.race([look, sleep(PATIENCE_MS, this.#clock, this.#signal)]);
     }
     if (this.#broken.has(item)) {
       const error = this.#broken.get(item);
@@ -79,10 +56,7 @@ export class Looks {
       throw error;
     }
     const last = this.#seen.get(item);
-    if (last?.of !== of) return undefined;
-    const { turn, probe, failures } = last;
-    const version = this.#turns.versionOf(item, last);
-    return { probe, failures, version, isReadAnew: isWished && turn > afterTurn && last.version !== undefined };
+    return last?.of === of ? this.#turns.lookOf(item, last) : undefined;
   }
 
   /** How long until the next look is due; undefined while one is under way, whose end `done` is told of. */

@@ -16,8 +16,7 @@ import {
 import type { Notice, Plan } from "../kind.ts";
 import { planRotation, type RotationPlan, wishOf } from "./rotation.ts";
 import { nextDate } from "./schedule.ts";
-
-export { Turns } from "./rotation.ts";
+import type { Probe } from "./seen.ts";
 
 /** What stands where the key should be. */
 export type KeyFound =
@@ -46,12 +45,6 @@ export type UnresolvedReason =
   | "SecretInvalid"
   | "ConfigMapNotFound"
   | "ConfigMapKeyMissing";
-
-/** The last real wrap and unwrap; undefined: none yet. */
-export type Probe =
-  | { readonly outcome: "same" | "different" }
-  | { readonly outcome: "failed"; readonly code: KmsCode; readonly message: string }
-  | undefined;
 
 export interface ObservedProvider {
   readonly provider: KmsProvider;

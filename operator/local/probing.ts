@@ -6,7 +6,8 @@ import { KmsError } from "../../kms/kms.ts";
 import { openKms } from "../../kms/open.ts";
 import { type KmsOptions, printKmsOptions } from "../../kms/options.ts";
 import { probeKms } from "../../kms/probe.ts";
-import type { ObservedProvider, Probe } from "../kmsprovider/plan.ts";
+import type { ObservedProvider } from "../kmsprovider/plan.ts";
+import type { Probe } from "../kmsprovider/seen.ts";
 
 /** A provider's key as one look shows it. `options`: what opens it, if there is a key to be opened. */
 export interface SeenKey

@@ -3,7 +3,8 @@
 import type { KmsProvider } from "../../crds/kmsprovider.ts";
 import { type KmsOptions, kmsKeyIdOf } from "../../kms/options.ts";
 import type { Finding } from "../compile/compile.ts";
-import type { ObservedProvider, Probe, ProviderAction } from "../kmsprovider/plan.ts";
+import type { ObservedProvider, ProviderAction } from "../kmsprovider/plan.ts";
+import type { Probe } from "../kmsprovider/seen.ts";
 import type { SecretDocument } from "./records.ts";
 import { createRings } from "./rings.ts";
 import { createRotations } from "./rotations.ts";

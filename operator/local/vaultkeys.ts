@@ -7,10 +7,11 @@ import { openVaultAdmin } from "../../kms/open.ts";
 import { kmsKeyIdOf, type VaultOptions } from "../../kms/options.ts";
 import { compileVault, type Reference, type VaultMaterial, vaultReferences } from "../compile/compile.ts";
 import { isSameKey, type KeyFound } from "../kmsprovider/plan.ts";
+import type { Look } from "../kmsprovider/seen.ts";
 import type { SeenKey } from "./probing.ts";
 import type { SecretDocument } from "./records.ts";
 import { findReferred } from "./references.ts";
-import { createVaultLooks, type VaultLook } from "./vaultlooks.ts";
+import { createVaultLooks } from "./vaultlooks.ts";
 
 export interface VaultKeys {
   look(provider: KmsProvider, secrets: readonly SecretDocument[], signal: AbortSignal): Promise<SeenKey>;
@@ -57,7 +58,7 @@ export function createVaultKeys(secretsDir: string, now: () => Date, ring: () =>
 }
 
 /** A key that was known and cannot be looked at now is still the same key: what fails is the probe. */
-function keyOf({ status }: KmsProvider, options: VaultOptions, { version, probe }: VaultLook): KeyFound {
+function keyOf({ status }: KmsProvider, options: VaultOptions, { version, probe }: Look): KeyFound {
   const id = kmsKeyIdOf(options);
   const known = version ?? status.key?.version;
   if (known !== undefined) return { kind: "found", id, version: known };

@@ -6,32 +6,15 @@ import { durationMs } from "../../crds/units.ts";
 import { KmsError } from "../../kms/kms.ts";
 import { openVaultAdmin } from "../../kms/open.ts";
 import { printKmsOptions, type VaultOptions } from "../../kms/options.ts";
-import { isRotationWished, type Probe, Turns } from "../kmsprovider/plan.ts";
+import { isRotationWished } from "../kmsprovider/plan.ts";
+import { isLookDue, type Look, type Probe, type SeenLook, Turns } from "../kmsprovider/seen.ts";
 import { tryKey } from "./probing.ts";
 
 export interface VaultLooks {
   /** What is known of the key that these options open; undefined: nothing yet. A look that is due begins. */
-  look(provider: KmsProvider, options: VaultOptions, signal: AbortSignal): Promise<VaultLook | undefined>;
+  look(provider: KmsProvider, options: VaultOptions, signal: AbortSignal): Promise<Look | undefined>;
   /** A version that a rotation has just made. It stands until a look that begins from now on. */
   noteVersion(provider: string, version: string): void;
-}
-
-export interface VaultLook {
-  readonly probe: Probe;
-  /** Of probes, in a row. */
-  readonly failures: number;
-  /** The newest; undefined: it could not be asked for. */
-  readonly version: string | undefined;
-  /** The version was asked for after the wish to rotate the key was found. */
-  readonly isReadAnew: boolean;
-}
-
-interface Seen extends Omit<VaultLook, "isReadAnew"> {
-  /** The options that were tried, as text. */
-  readonly of: string;
-  /** When it began. */
-  readonly turn: number;
-  readonly againAtMs: number;
 }
 
 /** How long a pass waits for the first look at a key. */
@@ -41,7 +24,7 @@ const RETRY_MS = 1_000;
 
 /** `ring` is called when a look has brought something. */
 export function createVaultLooks(now: () => Date, ring: () => void): VaultLooks {
-  const seen = new Map<string, Seen>();
+  const seen = new Map<string, SeenLook>();
   const underWay = new Set<string>();
   const broken = new Map<string, unknown>();
   const turns = new Turns();
@@ -74,14 +57,10 @@ export function createVaultLooks(now: () => Date, ring: () => void): VaultLooks 
   return {
     async look(provider, options, signal) {
       const { name } = provider.metadata;
-      const isWished = isRotationWished(provider, now());
-      const afterTurn = turns.lookAfter(name, isWished);
+      const afterTurn = turns.lookAfter(name, isRotationWished(provider, now()));
       const of = JSON.stringify(printKmsOptions(options));
       const known = seen.get(name);
-      const leftMs = known?.of === of ? known.againAtMs - now().getTime() : 0;
-      // An interval that has become shorter holds at once.
-      const isOverInterval = leftMs <= 0 || leftMs > durationMs(provider.spec.healthCheck.interval);
-      const isDue = isOverInterval || (known !== undefined && known.turn < afterTurn);
+      const isDue = isLookDue(known, of, afterTurn, provider, now().getTime());
       if (isDue && !underWay.has(name)) {
         const look = begin(provider, options, of, signal);
         if (known?.of !== of) await withinPatience(look);
@@ -92,10 +71,7 @@ export function createVaultLooks(now: () => Date, ring: () => void): VaultLooks 
         throw error;
       }
       const last = seen.get(name);
-      if (last?.of !== of) return undefined;
-      const { probe, failures } = last;
-      const isReadAnew = isWished && last.turn > afterTurn && last.version !== undefined;
-      return { probe, failures, version: turns.versionOf(name, last), isReadAnew };
+      return last?.of === of ? turns.lookOf(name, last) : undefined;
     },
 
     noteVersion: (provider, version) => turns.noteRotation(provider, version),
